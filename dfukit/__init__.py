@@ -1,0 +1,1 @@
+from dfukit.hookspecs import hookimpl

@@ -1,0 +1,83 @@
+"""What a plugin offers (Component), what a run chose (Chosen), and what a network is told of its pictures (ImageSpec)."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from typing import Any
+
+from attrs import field, frozen
+
+from dfukit import settings as settings_module
+from dfukit.errors import PluginError
+
+API_VERSION = 1
+KINDS = ("generator", "critic", "loss", "augmentation", "classifier", "extractor", "metric")
+
+
+@frozen
+class ImageSpec:
+    """The pictures that a network sees: square, `size` pixels wide, with `channels` colours and these classes.
+
+    `positive` is the class that a classifier's score is about, or None where there is one class only.
+    """
+
+    size: int
+    channels: int
+    classes: tuple[str, ...] = field(converter=tuple)
+    positive: str | None
+
+    def as_table(self) -> dict[str, Any]:
+        return {
+            "size": self.size,
+            "channels": self.channels,
+            "classes": list(self.classes),
+            "positive": self.positive,
+        }
+
+
+@frozen
+class Component:
+    """One part that a plugin offers, described without importing anything heavy.
+
+    `target` ("package.module:Name") is imported when the part is built, and called as `target(settings, image)` for
+    generators, critics, classifiers, losses and augmentations, and as `target(settings)` for extractors and metrics.
+    """
+
+    name: str
+    settings: type
+    target: str
+    summary: str
+    suggests: Mapping[str, Any] = field(factory=dict)
+    citation: str = ""
+    api: int = API_VERSION
+
+
+@frozen
+class Chosen:
+    """A component with its settings, as a run uses it."""
+
+    kind: str
+    component: Component
+    settings: Any
+    package: str
+    version: str
+
+    @property
+    def name(self) -> str:
+        return self.component.name
+
+    def build(self, *image: ImageSpec) -> Any:
+        """Import the target and make it. Raises PluginError, naming the plugin, where that fails."""
+        module, _, attribute = self.component.target.partition(":")
+        try:
+            target = getattr(importlib.import_module(module), attribute)
+        except Exception as error:
+            raise PluginError(
+                f"{self.kind} {self.name} of {self.package} {self.version}: cannot import "
+                f"{self.component.target} ({type(error).__name__}: {error})"
+            ) from error
+        return target(self.settings, *image)
+
+    def as_table(self) -> dict[str, Any]:
+        return {"name": self.name, **settings_module.as_table(self.settings)}

@@ -1,0 +1,216 @@
+"""What dfukit asks of a plugin's parts: the seven abstract classes, and the small objects that they are handed.
+
+Pictures are square, N pictures being one tensor [N, C, S, S]. Generators and critics see them in [-1, 1], classifiers and
+augmentations in [0, 1], extractors as uint8. Labels are class indices [N], int64.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from attrs import field, frozen
+from torch import Tensor, nn
+
+Scorer = Callable[[Tensor, Tensor], Tensor]
+
+
+@frozen
+class Step:
+    """One step of training. All randomness is a function of (seed, index, purpose), so none of it needs saving."""
+
+    seed: int
+    index: int
+    progress: float | Tensor = 0.0
+    """How much of the training is done, 0 to 1."""
+
+    def seed_of(self, purpose: str) -> int:
+        """A 63-bit seed for one purpose of this step."""
+        digest = hashlib.blake2b(f"{self.seed}/{self.index}/{purpose}".encode(), digest_size=8).digest()
+        return int.from_bytes(digest, "big") >> 1
+
+    def rng(self, purpose: str) -> torch.Generator:
+        """A fresh generator on the CPU for one purpose of this step."""
+        return torch.Generator().manual_seed(self.seed_of(purpose))
+
+
+@frozen
+class Batch:
+    """Pictures of one step in [-1, 1]. Real and fake share one label, so that relativistic losses can pair them."""
+
+    real: Tensor
+    fake: Tensor
+    label: Tensor
+
+
+class Generator(nn.Module, ABC):
+    """Draws pictures from noise and a class."""
+
+    latent_size: int
+
+    @abstractmethod
+    def forward(self, latent: Tensor, label: Tensor) -> Tensor:
+        """Pictures [N, C, S, S] in [-1, 1] from latents [N, latent_size] (standard normal) and labels [N]."""
+
+
+class Critic(nn.Module, ABC):
+    """Scores how real pictures look."""
+
+    per_picture: ClassVar[bool] = True
+    """A picture's score ignores the rest of the batch. False where batch statistics are used inside."""
+
+    @abstractmethod
+    def forward(self, images: Tensor, label: Tensor) -> Tensor:
+        """Realism scores [N] of pictures [N, C, S, S] in [-1, 1]; higher is more real; unbounded."""
+
+    @abstractmethod
+    def features(self, images: Tensor) -> Tensor:
+        """A label-free feature map [N, C', H, W] of pictures in [-1, 1]."""
+
+    def auxiliary(self, real: Tensor, step: Step) -> Tensor | None:
+        """A further task on real pictures, as the critic sees them: a scalar added to its loss, or None."""
+        return None
+
+
+class Loss(ABC):
+    """An adversarial loss. It is handed `critic(augment(pictures), label)` as one callable.
+
+    Both methods return a dict: "loss" is minimised; "real" and "fake", the scores [N] of the batch, feed adaptive
+    augmentation and the Wasserstein estimate; every other entry is a scalar that is logged.
+    """
+
+    critic_steps: int = 1
+    """Critic steps for each generator step."""
+
+    @abstractmethod
+    def critic(self, critic: Scorer, batch: Batch, step: Step) -> dict[str, Tensor]:
+        """Terms of the critic's step. `batch.fake` carries no gradient to the generator."""
+
+    @abstractmethod
+    def generator(self, critic: Scorer, batch: Batch, step: Step) -> dict[str, Tensor]:
+        """Terms of the generator's step. The critic's parameters are frozen."""
+
+
+class Augmentation(ABC):
+    """Random changes of pictures, each picture drawn separately; differentiable where it is used on a critic."""
+
+    @abstractmethod
+    def draw(self, n: int, step: Step, purpose: str = "augment") -> Any:
+        """The changes for `n` pictures: the same for the same step and purpose."""
+
+    @abstractmethod
+    def forward(self, images: Tensor, params: Any) -> Tensor:
+        """Changed pictures in [0, 1] from pictures in [0, 1] and what `draw` returned."""
+
+    def observe(self, terms: Mapping[str, Tensor]) -> None:
+        """The terms of the last critic step, for augmentations that adapt. Called once for each critic step."""
+
+    def state(self) -> dict[str, Tensor]:
+        """What an adaptive augmentation has learnt, to be saved with a checkpoint."""
+        return {}
+
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        """Take back what `state` returned."""
+
+
+@frozen
+class Parts:
+    """Other networks of the run that a classifier may build on."""
+
+    critic: Critic | None = None
+
+
+class Classifier(nn.Module, ABC):
+    """Tells the positive class from the rest."""
+
+    needs: ClassVar[tuple[str, ...]] = ()
+    """Names of `Parts` that it is built on. Their descriptions travel in its weights, so that it can be rebuilt."""
+
+    def attach(self, parts: Parts) -> None:
+        """Take the structure (and weights) of the parts it needs. Called when built, and again when rebuilt."""
+
+    def prepare(self, parts: Parts) -> str:
+        """Once before training, never on rebuild: load pretrained weights. Returns one line saying what was used."""
+        return "random initial weights"
+
+    @abstractmethod
+    def forward(self, images: Tensor) -> Tensor:
+        """Log-odds [N] of the positive class, from pictures [N, C, H, W] in [0, 1] of any size.
+
+        Resizing and normalising happen inside.
+        """
+
+
+class Extractor(nn.Module, ABC):
+    """A fixed network that turns pictures into features."""
+
+    source: str
+    """Where its weights come from, for the report: "random, seed 0" or a file's name and SHA-256."""
+
+    @abstractmethod
+    def forward(self, images: Tensor) -> dict[str, Tensor]:
+        """{"features": [N, D] float32} from uint8 pictures [N, 3, H, W], and "logits" [N, K] where it has them."""
+
+
+@frozen
+class Score:
+    """One figure with what is needed to read it. `value` is None where it could not be had, for the `reason` given."""
+
+    value: float | None
+    n: tuple[int, int]
+    """Real and synthetic pictures behind the value."""
+    interval: tuple[float, float] | None = None
+    real_vs_real: float | None = None
+    """The same figure between two halves of the real set: what a perfect generator would get at N/2."""
+    reason: str | None = None
+
+
+@frozen(eq=False)
+class View:
+    """A set of pictures as a metric reads it. What the metric does not ask for may be None.
+
+    features [N, D] and logits [N, K] float64; pixels uint8 [N, C, S, S]; labels int64 [N]; groups (patients) int64 [N].
+    """
+
+    features: np.ndarray | None = None
+    logits: np.ndarray | None = None
+    pixels: np.ndarray | None = None
+    labels: np.ndarray | None = None
+    groups: np.ndarray | None = None
+    n: int = field(init=False)
+
+    @n.default
+    def _count(self) -> int:
+        for values in (self.features, self.logits, self.pixels, self.labels, self.groups):
+            if values is not None:
+                return len(values)
+        return 0
+
+    def take(self, index: Sequence[int] | np.ndarray) -> View:
+        """The pictures at `index` (positions or a boolean mask)."""
+
+        def at(values: np.ndarray | None) -> np.ndarray | None:
+            return None if values is None else values[index]
+
+        return View(at(self.features), at(self.logits), at(self.pixels), at(self.labels), at(self.groups))
+
+
+class Metric(ABC):
+    """A score of a synthetic set against a real one."""
+
+    reads: ClassVar[str]
+    """"features", "logits" or "pixels": what it needs of a View."""
+    extractor: str | None = None
+    """The extractor that features and logits must come from; None: whichever the run uses."""
+    better: ClassVar[str] = "lower"
+    """"lower", "higher", or "neither" where the figure is no quality (a copy alarm)."""
+    floor: ClassVar[bool] = True
+    """Whether real-against-real halves mean something for it."""
+
+    @abstractmethod
+    def measure(self, real: View, fake: View, rng: np.random.Generator) -> dict[str, Score]:
+        """Named scores. The core adds classes, floors and intervals by calling it on parts of the views."""
