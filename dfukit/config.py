@@ -112,3 +112,225 @@ SECTIONS: dict[str, type] = {
     "classify": ClassifySettings,
     "report": ReportSettings,
 }
+
+# A slot holds one component: its kind, and the component that stands there when nobody names another.
+SLOTS: dict[str, tuple[str, str]] = {
+    "generator": ("generator", "lstm_wgan"),
+    "critic": ("critic", "conv"),
+    "loss": ("loss", "wgan_gp"),
+    "augmentation": ("augmentation", "none"),
+    "classifier": ("classifier", "effv2s_lstm"),
+    "classifier_augmentation": ("augmentation", "wound"),
+}
+PRESETS = ("smoke", "demo", "standard", "reference")
+
+
+@frozen
+class RunConfig:
+    """Everything that a run was told, checked."""
+
+    preset: str
+    run: RunSettings
+    data: DataSettings
+    gan: GanSettings
+    sample: SampleSettings
+    score: ScoreSettings
+    classify: ClassifySettings
+    report: ReportSettings
+    generator: Chosen
+    critic: Chosen
+    loss: Chosen
+    augmentation: Chosen
+    classifier: Chosen
+    classifier_augmentation: Chosen
+    metrics: tuple[Chosen, ...]
+    extractors: Mapping[str, Mapping[str, Any]]
+    """Settings of extractors by name; an extractor itself is chosen when it is needed."""
+    origins: Mapping[str, str] = field(eq=False)
+    """Where each value came from: "gan.batch_size" -> "preset demo"."""
+
+    def as_table(self) -> dict[str, Any]:
+        """The whole configuration as TOML tables; as `--config` it gives this configuration again."""
+        table: dict[str, Any] = {name: s.as_table(getattr(self, name)) for name in SECTIONS}
+        table |= {slot: getattr(self, slot).as_table() for slot in SLOTS}
+        table["metric"] = {metric.name: s.as_table(metric.settings) for metric in self.metrics}
+        table["extractor"] = {name: dict(values) for name, values in self.extractors.items()}
+        return {"preset": self.preset, **{name: values for name, values in table.items() if values}}
+
+
+def resolve(
+    registry: Registry,
+    *,
+    preset: str = "",
+    file: Path | None = None,
+    flags: Mapping[str, Any] | None = None,
+    assignments: Iterable[str] = (),
+) -> RunConfig:
+    """Put the layers together; later wins: defaults < suggestions < preset < file < named flags < `--set`.
+
+    `flags` is a nested table like the file's. A preset tunes the components that it names and never chooses them.
+    Raises ConfigError naming the key.
+    """
+    told = _layers(file, flags or {}, assignments)
+    preset = preset or _last(told, "preset") or ("standard" if _data_path(told) else "demo")
+    for _, table in told:
+        table.pop("preset", None)
+    names = {slot: default for slot, (_, default) in SLOTS.items()}
+    names |= _named(told)
+    suggestions = _suggestions(registry, names, _named(told))
+    layers = [*suggestions, (f"preset {preset}", _matching(read_preset(preset), names)), *told]
+
+    merged, origins = _merge(layers, names)
+    for table in merged:
+        if table not in (*SECTIONS, *SLOTS, "metric", "extractor"):
+            known = (*SECTIONS, *SLOTS, "metric", "extractor")
+            raise ConfigError(f"{table} is not a section{s.guess(table, known)}; known: {', '.join(known)}")
+    sections = {name: s.build(settings, merged.get(name, {}), name) for name, settings in SECTIONS.items()}
+    slots = {
+        slot: registry.choose(kind, names[slot], merged.get(slot, {}), slot) for slot, (kind, _) in SLOTS.items()
+    }
+    metrics = tuple(
+        registry.choose("metric", name, merged.get("metric", {}).get(name, {}), f"metric.{name}")
+        for name in dict.fromkeys(sections["score"].metrics)
+    )
+    for name in merged.get("metric", {}):
+        registry.find("metric", name)
+    for name, values in merged.get("extractor", {}).items():
+        registry.choose("extractor", name, values, f"extractor.{name}")
+    config = RunConfig(
+        preset=preset,
+        **sections,
+        **slots,
+        metrics=metrics,
+        extractors=merged.get("extractor", {}),
+        origins=origins,
+    )
+    _check_together(config)
+    return config
+
+
+def read_preset(name: str) -> dict[str, Any]:
+    """The table of a preset that comes with dfukit."""
+    if name not in PRESETS:
+        raise ConfigError(f"no preset is called {name}{s.guess(name, PRESETS)}; presets: {', '.join(PRESETS)}")
+    return tomllib.loads(importlib.resources.files("dfukit").joinpath("presets", f"{name}.toml").read_text("utf-8"))
+
+
+def read_toml(file: Path) -> dict[str, Any]:
+    """A TOML file as a table. Raises ConfigError naming the file."""
+    try:
+        return tomllib.loads(file.read_text("utf-8"))
+    except OSError as error:
+        raise ConfigError(f"--config {file}: {error.strerror or error}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"--config {file} is not valid TOML: {error}") from None
+
+
+Layer = tuple[str, dict[str, Any]]
+
+
+def _layers(file: Path | None, flags: Mapping[str, Any], assignments: Iterable[str]) -> list[Layer]:
+    layers: list[Layer] = []
+    if file is not None:
+        layers.append((str(file), read_toml(file)))
+    layers.append(("option", copy.deepcopy(dict(flags))))
+    for assignment in assignments:
+        key, value = s.read_assignment(assignment)
+        nested: Any = value
+        for part in reversed(key.split(".")):
+            nested = {part: nested}
+        layers.append(("--set", nested))
+    for label, table in layers:
+        for section, values in table.items():
+            if section != "preset" and not isinstance(values, dict):
+                raise ConfigError(f"{section} in {label} must be a section with settings, got {values!r}")
+            if section in ("metric", "extractor"):
+                for name, inner in values.items():
+                    if not isinstance(inner, dict):
+                        raise ConfigError(f"{section}.{name} in {label} must be a section with settings, got {inner!r}")
+    return layers
+
+
+def _last(layers: list[Layer], key: str) -> str:
+    values = [table[key] for _, table in layers if key in table]
+    if values and not isinstance(values[-1], str):
+        raise ConfigError(f"{key} must be a text, got {values[-1]!r}")
+    return values[-1] if values else ""
+
+
+def _data_path(layers: list[Layer]) -> str:
+    paths = [table["data"]["path"] for _, table in layers if "path" in table.get("data", {})]
+    return str(paths[-1]) if paths else ""
+
+
+def _named(layers: list[Layer]) -> dict[str, str]:
+    """The components that the user names, by slot."""
+    found = {}
+    for _, table in layers:
+        for slot in SLOTS:
+            name = table.get(slot, {}).get("name")
+            if name is not None:
+                if not isinstance(name, str):
+                    raise ConfigError(f"{slot}.name must be a text, got {name!r}")
+                found[slot] = name
+    return found
+
+
+def _suggestions(registry: Registry, names: dict[str, str], named: Mapping[str, str]) -> list[Layer]:
+    """What the chosen components suggest; `names` takes on the components suggested for slots that nobody named."""
+    layers: list[Layer] = []
+    for slot in ("generator", "critic", "loss", "augmentation", "classifier"):
+        component = registry.find(SLOTS[slot][0], names[slot]).component
+        table = copy.deepcopy({key: dict(values) for key, values in component.suggests.items()})
+        for other in SLOTS:
+            suggested = table.get(other, {}).get("name")
+            if suggested and other not in named:
+                names[other] = suggested
+        layers.append((f"suggested by {component.name}", _matching(table, names)))
+    # The generator's own suggestions count most among them.
+    return layers[1:] + layers[:1]
+
+
+def _matching(table: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
+    """Without the sections that are about components that were not chosen."""
+    return {
+        section: values
+        for section, values in table.items()
+        if section not in SLOTS or values.get("name", names[section]) == names[section]
+    }
+
+
+def _merge(layers: list[Layer], names: Mapping[str, str]) -> tuple[dict[str, dict[str, Any]], dict[str, str]]:
+    merged: dict[str, dict[str, Any]] = {}
+    origins: dict[str, str] = {}
+    current = dict.fromkeys(SLOTS, "")
+    for label, table in layers:
+        for section, values in table.items():
+            values = dict(values)
+            if section in SLOTS and (name := values.pop("name", None)) is not None:
+                if current[section] not in ("", name):
+                    merged.pop(section, None)
+                    origins = {key: origin for key, origin in origins.items() if not key.startswith(f"{section}.")}
+                current[section] = name
+                origins[f"{section}.name"] = label
+            target = merged.setdefault(section, {})
+            for key, value in values.items():
+                if section in ("metric", "extractor"):
+                    target.setdefault(key, {}).update(value)
+                    origins |= {f"{section}.{key}.{inner}": label for inner in value}
+                else:
+                    target[key] = value
+                    origins[f"{section}.{key}"] = label
+    return merged, origins
+
+
+def _check_together(config: RunConfig) -> None:
+    """What no single setting can check."""
+    if config.data.train + config.data.validation > 1.0:
+        total = config.data.train + config.data.validation
+        raise ConfigError(f"data.train + data.validation must be at most 1, got {total:g}: lower data.validation")
+    for slot in SLOTS:
+        chosen: Chosen = getattr(config, slot)
+        # A settings class may check itself against the size of the pictures, without any heavy import.
+        if (check := getattr(chosen.settings, "check", None)) is not None:
+            check(config.gan.size)

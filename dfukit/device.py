@@ -1,0 +1,60 @@
+"""Which device and which precision a run computes in."""
+
+from __future__ import annotations
+
+import contextlib
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+import torch
+from attrs import frozen
+
+from dfukit.config import RunSettings
+from dfukit.errors import ConfigError
+
+
+@frozen
+class Compute:
+    """A device and whether the forward passes run in bfloat16."""
+
+    device: torch.device
+    bf16: bool
+
+    def autocast(self) -> AbstractContextManager[object]:
+        """bfloat16 autocast where it was chosen."""
+        if not self.bf16:
+            return contextlib.nullcontext()
+        return torch.autocast(self.device.type, torch.bfloat16)
+
+    def __str__(self) -> str:
+        name = torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else self.device.type
+        return f"{name}, {'bfloat16' if self.bf16 else 'float32'}"
+
+
+def choose(settings: RunSettings) -> Compute:
+    """The device and precision of a run. Raises ConfigError for a device that is not there."""
+    if settings.threads:
+        torch.set_num_threads(settings.threads)
+    device = _device(settings.device)
+    bf16 = settings.precision == "bf16" or (settings.precision == "auto" and _fast_bf16(device))
+    return Compute(device, bf16)
+
+
+def _device(name: str) -> torch.device:
+    if name == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError):
+        raise ConfigError(f"run.device {name} is not available on this machine; auto, cpu always is") from None
+    return device
+
+
+def _fast_bf16(device: torch.device) -> bool:
+    if device.type == "cuda":
+        return torch.cuda.get_device_capability(device) >= (8, 0)
+    cpu = Path("/proc/cpuinfo")
+    return device.type == "cpu" and cpu.is_file() and "amx_bf16" in cpu.read_text()

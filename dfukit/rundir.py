@@ -1,0 +1,193 @@
+"""Every path in a run folder, named once, and writing that leaves a file whole or absent."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import time
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+from attrs import frozen
+
+from dfukit.errors import ConfigError, DataError
+
+
+@frozen
+class RunDir:
+    """A run folder."""
+
+    path: Path
+
+    @property
+    def name(self) -> str:
+        return self.path.name
+
+    @property
+    def config(self) -> Path:
+        return self.path / "config.toml"
+
+    @property
+    def environment(self) -> Path:
+        return self.path / "environment.json"
+
+    @property
+    def data(self) -> Path:
+        return self.path / "data.json"
+
+    @property
+    def split(self) -> Path:
+        return self.path / "split.csv"
+
+    @property
+    def metrics(self) -> Path:
+        return self.path / "metrics.jsonl"
+
+    @property
+    def tensorboard(self) -> Path:
+        return self.path / "tensorboard"
+
+    @property
+    def samples(self) -> Path:
+        return self.path / "samples"
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.path / "checkpoints"
+
+    @property
+    def generator_weights(self) -> Path:
+        return self.path / "generator.safetensors"
+
+    @property
+    def critic_weights(self) -> Path:
+        return self.path / "critic.safetensors"
+
+    @property
+    def classifier_weights(self) -> Path:
+        return self.path / "classifier.safetensors"
+
+    @property
+    def real_classifier_weights(self) -> Path:
+        return self.path / "classifier-real.safetensors"
+
+    @property
+    def synthetic(self) -> Path:
+        return self.path / "synthetic"
+
+    @property
+    def manifest(self) -> Path:
+        return self.synthetic / "manifest.csv"
+
+    @property
+    def predictions(self) -> Path:
+        return self.path / "predictions.csv"
+
+    @property
+    def scores(self) -> Path:
+        return self.path / "scores.json"
+
+    @property
+    def classification(self) -> Path:
+        return self.path / "classification.json"
+
+    @property
+    def training(self) -> Path:
+        return self.path / "training.json"
+
+    @property
+    def report(self) -> Path:
+        return self.path / "report.html"
+
+    @property
+    def model_card(self) -> Path:
+        return self.path / "README.md"
+
+    def sample_grid(self, step: int) -> Path:
+        return self.samples / f"{step:06d}.png"
+
+    def event(self, phase: str, **values: Any) -> None:
+        """Append one line to metrics.jsonl."""
+        line = json.dumps({"time": round(time.time(), 3), "phase": phase, **values})
+        with self.metrics.open("a", encoding="utf-8") as file:
+            file.write(line + "\n")
+
+    def events(self) -> list[dict[str, Any]]:
+        """The lines of metrics.jsonl; a torn last line is left out."""
+        if not self.metrics.is_file():
+            return []
+        events = []
+        for line in self.metrics.read_text("utf-8").splitlines():
+            with suppress(json.JSONDecodeError):
+                events.append(json.loads(line))
+        return events
+
+
+def create(parent: Path, name: str, components: Iterable[str]) -> RunDir:
+    """Make a run folder: `name`, or the UTC time and the components; with -2 and so on where that is taken."""
+    if name and (not re.fullmatch(r"[\w.+-][\w .+-]*", name) or name in (".", "..")):
+        raise ConfigError(f"--name {name}: letters, digits, dots, dashes and underscores only")
+    stem = name or "-".join((time.strftime("%Y%m%dT%H%M%SZ", time.gmtime()), *components))
+    try:
+        parent.mkdir(parents=True, exist_ok=True)
+        for number in range(1, 10_000):
+            path = parent / (stem if number == 1 else f"{stem}-{number}")
+            with suppress(FileExistsError):
+                path.mkdir()
+                return RunDir(path)
+    except OSError as error:
+        raise ConfigError(f"--out {parent}: cannot write there ({error.strerror or error})") from None
+    raise ConfigError(f"--out {parent}: {stem} is taken 10,000 times")
+
+
+def open_run(reference: str | Path, parent: Path = Path("runs")) -> RunDir:
+    """An existing run folder by path, by its name in `parent`, or `latest`."""
+    if str(reference) == "latest":
+        runs = [path for path in parent.glob("*") if (path / "config.toml").is_file()] if parent.is_dir() else []
+        if not runs:
+            raise DataError(f"no run in {parent}: name a run folder, or --out where the runs lie")
+        return RunDir(max(runs, key=lambda path: (path / "config.toml").stat().st_mtime))
+    for path in (Path(reference), parent / reference):
+        if (path / "config.toml").is_file():
+            return RunDir(path)
+    raise DataError(f"{reference} is no run folder (it has no config.toml)")
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_text(path: Path, content: str) -> None:
+    write_bytes(path, content.encode("utf-8"))
+
+
+def write_json(path: Path, content: Any) -> None:
+    write_text(path, json.dumps(content, indent=2, sort_keys=True, allow_nan=False) + "\n")
+
+
+def write_toml(path: Path, content: Mapping[str, Any]) -> None:
+    write_text(path, tomli_w.dumps(content))
+
+
+def read_json(path: Path) -> Any:
+    """A JSON file of a run. Raises DataError naming the file."""
+    try:
+        return json.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise DataError(f"{path}: {error.strerror or error}") from None
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise DataError(f"{path} is not valid JSON: {error}") from None

@@ -1,0 +1,131 @@
+"""Networks as safetensors files that say what they are, and networks rebuilt from that alone.
+
+The one metadata key, `dfukit`, is sorted JSON without times or paths, so that equal weights are equal bytes.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import safetensors
+from attrs import field, frozen
+from safetensors.torch import save
+from torch import nn
+
+from dfukit import registry, rundir, settings
+from dfukit.component import Chosen, ImageSpec
+from dfukit.errors import ConfigError, WeightsError
+from dfukit.interfaces import Parts
+
+MAX_BYTES = 8 * 2**30
+
+
+@frozen
+class Description:
+    """What a network is: enough to build it again."""
+
+    chosen: Chosen
+    image: ImageSpec
+    parts: Mapping[str, Description] = field(factory=dict)
+    """Descriptions of the networks that it is built on, by the names of `dfukit.interfaces.Parts`."""
+    facts: Mapping[str, Any] = field(factory=dict)
+    """What belongs to the weights beyond the network: a temperature, an operating point, whether it shows no patient."""
+
+    def as_table(self) -> dict[str, Any]:
+        return {
+            "kind": self.chosen.kind,
+            "component": self.chosen.name,
+            "settings": settings.as_table(self.chosen.settings),
+            "image": self.image.as_table(),
+            "package": self.chosen.package,
+            "version": self.chosen.version,
+            "parts": {name: part.as_table() for name, part in self.parts.items()},
+            "facts": dict(self.facts),
+        }
+
+    def build(self) -> nn.Module:
+        """The network with fresh weights, on the parts that it needs."""
+        network: nn.Module = self.chosen.build(self.image)
+        if self.parts:
+            network.attach(Parts(**{name: part.build() for name, part in self.parts.items()}))
+        return network
+
+
+def write(path: Path, network: nn.Module, description: Description) -> None:
+    """Save a network's parameters and buffers, whole or not at all."""
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
+    metadata = {"dfukit": json.dumps(description.as_table(), sort_keys=True)}
+    rundir.write_bytes(path, save(tensors, metadata))
+
+
+def read(path: Path, kind: str) -> tuple[nn.Module, Description]:
+    """The network of a weights file, in eval mode on the CPU. Raises WeightsError naming the file."""
+    description = describe(path)
+    if description.chosen.kind != kind:
+        raise WeightsError(f"{path} holds a {description.chosen.kind} ({description.chosen.name}), not a {kind}")
+    network = description.build()
+    load_into(network, path)
+    return network.eval(), description
+
+
+def load_into(network: nn.Module, path: Path) -> None:
+    """Load the tensors of a weights file into a network of the same shape. Raises WeightsError naming the file."""
+    try:
+        tensors = safetensors.torch.load_file(path)
+        network.load_state_dict(tensors)
+    except (RuntimeError, OSError, safetensors.SafetensorError) as error:
+        reason = " ".join(str(error).split())[:300]
+        raise WeightsError(f"{path} does not fit what it says it is: {reason}") from None
+
+
+def describe(path: Path) -> Description:
+    """What a weights file says it is. Raises WeightsError for a foreign or corrupt file."""
+    table = _metadata(path)
+    try:
+        return _description(table)
+    except (KeyError, TypeError, AttributeError):
+        raise WeightsError(f"{path} has an incomplete description: make the weights again") from None
+    except ConfigError as error:
+        package = f"{table.get('package')} {table.get('version')}"
+        raise WeightsError(
+            f"{path} needs the {table.get('kind')} {table.get('component')} of {package} "
+            f"(pip install {table.get('package')}=={table.get('version')}): {error}"
+        ) from None
+
+
+def _description(table: Mapping[str, Any]) -> Description:
+    chosen = registry.load().choose(table["kind"], table["component"], table["settings"])
+    parts = {name: _description(part) for name, part in table["parts"].items()}
+    return Description(chosen, ImageSpec(**table["image"]), parts, table["facts"])
+
+
+def _metadata(path: Path) -> dict[str, Any]:
+    try:
+        with path.open("rb") as file:
+            start = file.read(8)
+        size = path.stat().st_size
+    except OSError as error:
+        raise WeightsError(f"{path}: {error.strerror or error}") from None
+    if start[:2] == b"PK" or start[:1] == b"\x80":
+        raise WeightsError(f"{path} is a pickle, which can run any code when opened: dfukit reads safetensors only")
+    if size > MAX_BYTES:
+        raise WeightsError(f"{path} has {size / 2**30:.1f} GiB; more than {MAX_BYTES // 2**30} GiB is refused")
+    try:
+        with safetensors.safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+    except (safetensors.SafetensorError, OSError) as error:
+        raise WeightsError(f"{path} is not a safetensors file: {error}") from None
+    if "dfukit" not in metadata:
+        raise WeightsError(f"{path} was not made by dfukit (its metadata has no key `dfukit`)")
+    try:
+        table = json.loads(metadata["dfukit"])
+    except json.JSONDecodeError:
+        table = None
+    if not isinstance(table, dict):
+        raise WeightsError(f"{path} has an unreadable description: make the weights again")
+    return table
+
+
