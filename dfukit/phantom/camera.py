@@ -23,7 +23,7 @@ def photograph(rng: np.random.Generator, surface: Surface, size: int) -> NDArray
 
 def look(rng: np.random.Generator, surface: Surface, size: int) -> Surface:
     """The part of the surface that the picture shows: turned, mirrored or not, nearer or farther, shifted."""
-    turn, zoom = rng.uniform(-np.pi, np.pi), np.exp(rng.uniform(-0.22, 0.22))
+    turn, zoom = rng.uniform(-np.pi, np.pi), np.exp(rng.uniform(-0.16, 0.22))
     tilt = rng.uniform(0.85, 1.0)
     shift = rng.normal(0, 0.07, 2)
     points = surface.height.shape[-1]
@@ -62,8 +62,9 @@ def light(rng: np.random.Generator, seen: Surface) -> Field:
 
     ambient = np.float32(rng.uniform(0.25, 0.55))
     diffuse = ambient + (1 - ambient) * facing(towards)
-    shine = np.float32(rng.uniform(0.3, 1.0)) * seen.gloss**2 * facing(half) ** 50
-    foot = seen.colour**2.2 * diffuse + shine * np.float32(0.8)
+    shine = np.float32(rng.uniform(0.3, 1.0)) * seen.gloss**2 * facing(half) ** 60
+    sheen = np.float32(rng.uniform(0.0, 0.10)) * facing(half) ** 14
+    foot = seen.colour**2.2 * diffuse + shine + sheen
 
     cloth = np.array(DRAPES[rng.integers(len(DRAPES))], np.float32) ** 2.2
     folds = np.clip(0.75 + 0.18 * smooth(rng, size, (5, 4)), 0.2, 1.2)
@@ -81,7 +82,7 @@ def expose(rng: np.random.Generator, linear: Field) -> NDArray[np.uint8]:
     warmth, tint = rng.normal(0, 0.07), rng.normal(0, 0.03)
     balance = np.exp(np.array((warmth, tint, -warmth), np.float32) + np.float32(rng.normal(0.12, 0.16)))
     linear = linear * balance[:, None, None] / (1 + np.float32(rng.uniform(0, 0.35)) * falloff)
-    linear = blur(linear, np.float32(rng.uniform(0, 1)))
+    linear = blur(linear, np.float32(rng.uniform(0, 0.8)))
     grain = rng.standard_normal(linear.shape, dtype=np.float32) * np.float32(rng.uniform(0.004, 0.02))
     encoded = np.clip(linear, 0, 4) ** np.float32(1 / 2.2)
     # Highlights bend towards white instead of being cut off, as a camera's tone curve does.
@@ -93,8 +94,10 @@ def expose(rng: np.random.Generator, linear: Field) -> NDArray[np.uint8]:
 
 def blur(planes: Field, amount: np.float32) -> Field:
     """Planes [3, size, size] with a share of a five-point binomial blur."""
+    size = planes.shape[-1]
     for axis in (1, 2):
-        near = np.roll(planes, 1, axis) + np.roll(planes, -1, axis)
-        far = np.roll(planes, 2, axis) + np.roll(planes, -2, axis)
-        planes = planes + amount * ((6 * planes + 4 * near + far) / 16 - planes)
+        padded = np.pad(planes, [(2, 2) if other == axis else (0, 0) for other in range(3)], mode="edge")
+        taps = [np.take(padded, range(start, start + size), axis) for start in range(5)]
+        blurred = (taps[0] + 4 * taps[1] + 6 * taps[2] + 4 * taps[3] + taps[4]) / 16
+        planes = planes + amount * (blurred - planes)
     return planes

@@ -36,6 +36,8 @@ class Traits:
     depth: float
     width: float
     """Half the width of the foot."""
+    taper: float
+    """By what share the foot narrows in a length of one."""
     end: float
     """How far from the wound the foot ends."""
 
@@ -68,6 +70,7 @@ def draw_traits(rng: np.random.Generator, infected: bool) -> Traits:
         radius=float(rng.uniform(0.25, 0.42)),
         aspect=float(np.exp(rng.normal(0.15, 0.25))),
         depth=float(rng.uniform(0.3, 1)),
-        width=float(rng.uniform(0.85, 1.9)),
-        end=float(rng.uniform(0.8, 3)),
+        width=float(rng.uniform(0.8, 1.7)),
+        taper=float(rng.normal(0, 0.12)),
+        end=float(rng.uniform(0.8, 2.6)),
     )
