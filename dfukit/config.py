@@ -51,18 +51,18 @@ class GanSettings:
 
     size: int = s.whole(128, "width of the pictures it makes", low=8, high=1024)
     batch_size: int = s.whole(64, "pictures in a step", low=2)
-    epochs: int = s.whole(200, "epochs at most; an epoch is one generator step for each batch in the training part", low=0)
+    epochs: int = s.whole(200, "epochs at most; an epoch is one generator step for each batch in the training part", low=1)
     steps: int = s.whole(0, "generator steps; 0: as many as the epochs make", low=0)
     lr_generator: float = s.real(1e-4, "learning rate of the generator (Adam)", above=0.0, high=1.0)
     lr_critic: float = s.real(2e-4, "learning rate of the critic (Adam)", above=0.0, high=1.0)
     beta1: float = s.real(0.0, "Adam's first decay rate", low=0.0, high=0.9999)
     beta2: float = s.real(0.9, "Adam's second decay rate", low=0.0, high=0.99999)
+    flips: bool = s.flag(False, "mirror half of the real pictures, drawn anew each time")
     ema: float = s.real(0.999, "decay of the averaged generator for each step; 0: none", low=0.0, high=0.99999)
     evaluate_every: int = s.whole(0, "steps between evaluations; 0: an epoch, but at least 20 steps", low=0)
     evaluate_pictures: int = s.whole(256, "pictures drawn for an evaluation", low=10)
     patience: int = s.whole(10, "evaluations without a better distance to the validation part before it stops; 0: never", low=0)
     extractor: str = s.text("auto", "extractor of the stopping distance; auto: inception where it can be had, else r64")
-    sample_every: int = s.whole(0, "steps between sample grids; 0: with each evaluation", low=0)
 
 
 @frozen
@@ -86,7 +86,7 @@ class ClassifySettings:
     """Training of the classifier."""
 
     batch_size: int = s.whole(32, "pictures in a step", low=2)
-    epochs: int = s.whole(100, "epochs at most", low=0)
+    epochs: int = s.whole(100, "epochs at most", low=1)
     steps: int = s.whole(0, "steps at most; 0: as many as the epochs make", low=0)
     lr: float = s.real(3e-4, "learning rate (AdamW)", above=0.0, high=1.0)
     weight_decay: float = s.real(1e-2, "weight decay (AdamW)", low=0.0, high=10.0)

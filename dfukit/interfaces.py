@@ -72,7 +72,7 @@ class Critic(nn.Module, ABC):
         """A label-free feature map [N, C', H, W] of pictures in [-1, 1]."""
 
     def auxiliary(self, real: Tensor, step: Step) -> Tensor | None:
-        """A further task on real pictures, as the critic sees them: a scalar added to its loss, or None."""
+        """A further task on real pictures [N, C, S, S] in [-1, 1]: a scalar added to the critic's loss, or None."""
         return None
 
 

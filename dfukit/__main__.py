@@ -1,0 +1,5 @@
+"""`python -m dfukit`."""
+
+from dfukit.cli import main
+
+main()

@@ -1,0 +1,38 @@
+"""The averaged generator: an exponential moving average of the weights, with batch-norm statistics of its own."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+BATCH = 64
+
+
+@torch.no_grad()
+def move(average: nn.Module, network: nn.Module, decay: float) -> None:
+    """average <- decay * average + (1 - decay) * network; buffers are copied."""
+    torch._foreach_lerp_(list(average.parameters()), list(network.parameters()), 1 - decay)
+    for mine, theirs in zip(average.buffers(), network.buffers(), strict=True):
+        mine.copy_(theirs)
+
+
+@torch.no_grad()
+def recompute_batch_norm(generator: nn.Module, latent: Tensor, label: Tensor) -> None:
+    """Statistics of averaged weights are not the average of statistics: take them anew from fixed latents.
+
+    Everything but the batch norms is in eval mode meanwhile. Leaves the generator in eval mode.
+    """
+    norms = [module for module in generator.modules() if isinstance(module, _BatchNorm)]
+    generator.eval()
+    momenta = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # a plain mean over the batches
+        norm.train()
+    if norms:
+        for some_latent, some_label in zip(latent.split(BATCH), label.split(BATCH), strict=True):
+            generator(some_latent, some_label)
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum = momentum
+        norm.eval()

@@ -1,0 +1,84 @@
+"""The command line: parse, resolve, call. Nothing heavy is imported before a command runs."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+import click
+
+# Each command lives in a module of this package that is imported when it is asked for.
+COMMANDS = {
+    "run": ("run", "photographs in; generator, synthetic pictures, scores, classifier and report out"),
+    "train": ("run", "train a GAN and stop there"),
+    "classify": ("run", "train and judge the classifiers of a run anew"),
+    "report": ("run", "write the report of a run anew"),
+    "data": ("data", "look at, prepare or clear pictures"),
+    "sample": ("use", "draw synthetic pictures from a trained generator"),
+    "score": ("use", "score a folder of synthetic pictures against real ones"),
+    "predict": ("use", "score photographs with a trained classifier"),
+    "plugins": ("plugins", "list and show components"),
+    "weights": ("weights", "pretrained weights: list, get, add, verify"),
+    "doctor": ("doctor", "versions, devices, disk, weights, broken plugins"),
+}
+
+
+class LazyGroup(click.Group):
+    """A group whose help needs no command's module."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"dfukit.cli.{COMMANDS[cmd_name][0]}_commands")
+        command: click.Command = getattr(module, cmd_name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+
+@click.command(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="dfukit", message="%(prog)s %(version)s")
+@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+def group(debug: bool) -> None:
+    """A GAN toolkit for wound photographs. Research use only: no diagnosis."""
+
+
+def main() -> None:
+    """Run the command line; errors become one line on standard error and an exit code."""
+    from dfukit.errors import DfukitError
+
+    # --debug counts wherever it stands, so that it can be added to the end of a failed command.
+    arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
+    debug = len(arguments) < len(sys.argv) - 1
+    try:
+        code = group.main(arguments, prog_name="dfukit", standalone_mode=False)
+        sys.exit(code if isinstance(code, int) else 0)
+    except click.ClickException as error:
+        hint = ""
+        if isinstance(error, click.UsageError) and error.ctx is not None:
+            hint = f" (see {error.ctx.command_path} --help)"
+        _fail(error.format_message() + hint, 2)
+    except (click.Abort, KeyboardInterrupt):
+        _fail("interrupted; what was finished is in the run folder", 130)
+    except DfukitError as error:
+        if debug:
+            raise
+        _fail(str(error), error.exit_code)
+    except BrokenPipeError:
+        sys.stderr.close()  # the reader went away; Python would complain once more at its exit
+        sys.exit(0)
+    except Exception as error:
+        if debug:
+            raise
+        text = " ".join(str(error).split()) or "no message"
+        _fail(f"internal error: {type(error).__name__}: {text} (add --debug for the traceback)", 1)
+
+
+def _fail(text: str, code: int) -> None:
+    click.echo(f"Error: {text}", err=True)
+    sys.exit(code)

@@ -1,0 +1,110 @@
+"""Options that commands share, and what they become."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from dfukit.config import RunConfig
+    from dfukit.progress import Progress
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+# A named option and the setting that it stands for.
+SETTINGS = {
+    "data": "data.path",
+    "generator": "generator.name",
+    "critic": "critic.name",
+    "loss": "loss.name",
+    "classifier": "classifier.name",
+    "augmentation": "augmentation.name",
+    "metric": "score.metrics",
+    "positive": "data.positive",
+    "patients": "data.patients",
+    "patient_pattern": "data.patient_pattern",
+    "device": "run.device",
+    "precision": "run.precision",
+    "seed": "run.seed",
+}
+
+
+def data_options(command: F) -> F:
+    """Which pictures, and whose."""
+    for option in (
+        click.option("--patient-pattern", metavar="REGEX", help="The first group of this pattern on the path is the patient."),
+        click.option("--patients", metavar="CSV", help="A table with the columns path and patient."),
+        click.option("--positive", metavar="LABEL", help="The positive class [infected, where it exists]."),
+    ):
+        command = option(command)
+    return command
+
+
+def configuration_options(command: F) -> F:
+    """Everything that makes a configuration."""
+    for option in (
+        click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Any setting, such as gan.batch_size=32."),
+        click.option("--config", "file", type=click.Path(path_type=Path), help="A TOML file of settings."),
+        click.option("--seed", type=int, metavar="N", help="Seed of everything random [0]."),
+        click.option("--precision", metavar="auto|fp32|bf16", help="[auto]"),
+        click.option("--device", metavar="NAME", help="auto, cpu, cuda, cuda:1 [auto]."),
+        click.option("--metric", multiple=True, metavar="NAME", help="A metric of the report; may be repeated."),
+        click.option("--augmentation", metavar="NAME", help="Augmentation of what the critic sees."),
+        click.option("--classifier", metavar="NAME", help="[effv2s_lstm]"),
+        click.option("--loss", metavar="NAME", help="The adversarial loss."),
+        click.option("--critic", metavar="NAME", help="The network that judges."),
+        click.option("--generator", metavar="NAME", help="The network that draws [lstm_wgan]."),
+        click.option("--preset", metavar="NAME", help="smoke, demo, standard or reference [standard with --data, else demo]."),
+    ):
+        command = option(command)
+    command = data_options(command)
+    return click.option("--data", metavar="DIR", help="Folder of pictures [the built-in phantom set].")(command)
+
+
+def json_option(command: F) -> F:
+    return click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")(command)
+
+
+def configure(options: dict[str, Any]) -> RunConfig:
+    """The configuration that the options of `configuration_options` stand for."""
+    from dfukit import config, registry
+
+    flags: dict[str, Any] = {}
+    for option, key in SETTINGS.items():
+        value = options.get(option)
+        if value is not None and value != ():
+            section, setting = key.split(".")
+            flags.setdefault(section, {})[setting] = list(value) if isinstance(value, tuple) else value
+    return config.resolve(
+        registry.load(),
+        preset=options.get("preset") or "",
+        file=options.get("file"),
+        flags=flags,
+        assignments=options.get("assignments") or (),
+    )
+
+
+@contextmanager
+def showing(as_json: bool = False) -> Iterator[Progress]:
+    """Progress for a person: bars on a terminal, plain lines elsewhere; always on standard error."""
+    from dfukit.progress import Lines, Live
+
+    if not sys.stderr.isatty():
+        yield Lines()
+        return
+    live = Live()
+    try:
+        yield live
+    finally:
+        live.stop()
+
+
+def emit(document: Any) -> None:
+    """One JSON document on standard output."""
+    click.echo(json.dumps(document, indent=2, sort_keys=True))

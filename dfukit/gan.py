@@ -1,0 +1,190 @@
+"""The adversarial loop."""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from attrs import frozen
+from torch import Tensor, nn
+
+from dfukit import average, weights
+from dfukit.component import ImageSpec
+from dfukit.config import RunConfig
+from dfukit.device import Compute
+from dfukit.interfaces import Augmentation, Batch, Critic, Generator, Loss, Scorer, Step
+from dfukit.judge import Judge
+from dfukit.progress import Progress
+from dfukit.rundir import RunDir
+from dfukit.score import StoppingDistance
+from dfukit.weights import Description
+
+
+@frozen(eq=False)
+class GanPictures:
+    """What the loop trains on: uint8 [N, S, S, C] at the GAN's size and labels [N], of two parts of the split."""
+
+    training: np.ndarray
+    training_labels: np.ndarray
+    validation: np.ndarray
+    validation_labels: np.ndarray
+
+
+@frozen(eq=False)
+class TrainedGan:
+    """The networks of the best evaluation, on the CPU, and how training went."""
+
+    generator: Generator
+    generator_description: Description
+    critic: Critic
+    critic_description: Description
+    summary: Mapping[str, Any]
+
+
+def train(
+    config: RunConfig,
+    image: ImageSpec,
+    pictures: GanPictures,
+    compute: Compute,
+    run: RunDir,
+    facts: Mapping[str, Any],
+    distance: StoppingDistance | None,
+    progress: Progress,
+) -> TrainedGan:
+    """Train a GAN; the best weights so far are always in the run folder. `facts` travel with the weights."""
+    settings, device, seed = config.gan, compute.device, config.run.seed
+    torch.manual_seed(Step(seed, 0).seed_of("initial weights"))
+    generator: Generator = _to(config.generator.build(image), device)
+    critic: Critic = _to(config.critic.build(image), device)
+    averaged = copy.deepcopy(generator).requires_grad_(False)
+    loss: Loss = config.loss.build(image)
+    augmentation: Augmentation = config.augmentation.build(image)
+    betas = (settings.beta1, settings.beta2)
+    generator_optimiser = torch.optim.Adam(generator.parameters(), settings.lr_generator, betas, fused=True)
+    critic_optimiser = torch.optim.Adam(critic.parameters(), settings.lr_critic, betas, fused=True)
+    generator_description = Description(config.generator, image, facts=facts)
+    critic_description = Description(config.critic, image, facts=facts)
+    real, labels = _on_device(pictures.training, pictures.training_labels, device)
+    validation, validation_labels = _on_device(pictures.validation, pictures.validation_labels, device)
+    batch_size = min(settings.batch_size, len(real))
+    epoch_steps = max(1, len(real) // batch_size)
+    steps = settings.steps or settings.epochs * epoch_steps
+    judge = Judge(
+        settings=settings,
+        run=run,
+        compute=compute,
+        progress=progress,
+        training=real,
+        training_labels=labels,
+        validation=validation,
+        validation_labels=validation_labels,
+        classes=len(image.classes),
+        latent_size=generator.latent_size,
+        epoch_steps=epoch_steps,
+        steps=steps,
+        seed=seed,
+        distance=distance,
+    )
+
+    def draw(step: Step, purpose: str) -> Batch:
+        """Random real pictures, and as many fakes of the same classes."""
+        index = torch.randint(len(real), (batch_size,), generator=step.rng(f"real {purpose}"))
+        latent = torch.randn(batch_size, generator.latent_size, generator=step.rng(f"latent {purpose}"))
+        chosen, label = _unit(real[index.to(device)]), labels[index.to(device)]
+        if settings.flips:
+            flip = torch.rand(batch_size, 1, 1, 1, generator=step.rng(f"flip {purpose}")).to(device) < 0.5
+            chosen = torch.where(flip, chosen.flip(3), chosen)
+        with compute.autocast():
+            fake = generator(latent.to(device), label)
+        return Batch(chosen, fake.float(), label)
+
+    def scorer(step: Step, purpose: str) -> Scorer:
+        """critic(augment(pictures), label), its changes drawn for this step."""
+        calls = iter(range(1_000))
+
+        def score(images: Tensor, label: Tensor) -> Tensor:
+            params = augmentation.draw(len(images), step, f"{purpose} {next(calls)}")
+            with compute.autocast():
+                scores: Tensor = critic(augmentation.forward((images + 1) / 2, params) * 2 - 1, label)
+            return scores
+
+        return score
+
+    started = time.monotonic()
+    generator.train()
+    critic.train()
+    for index in range(steps):
+        step = Step(seed, index, index / steps)
+        torch.manual_seed(step.seed_of("dropout"))
+
+        # Critic steps.
+        critic.requires_grad_(True)
+        for repeat in range(loss.critic_steps):
+            purpose = f"critic {repeat}"
+            with torch.no_grad():
+                batch = draw(step, purpose)
+            terms = loss.critic(scorer(step, purpose), batch, step)
+            with compute.autocast():
+                auxiliary = critic.auxiliary(batch.real, step)
+            total = terms["loss"] if auxiliary is None else terms["loss"] + auxiliary
+            _descend(critic_optimiser, total)
+            augmentation.observe(terms)
+
+        # Generator step.
+        critic.requires_grad_(False)
+        generator_terms = loss.generator(scorer(step, "generator"), draw(step, "generator"), step)
+        _descend(generator_optimiser, generator_terms["loss"])
+
+        # Average the generator.
+        average.move(averaged, generator, min(settings.ema, (1 + index) / (10 + index)) if settings.ema else 0.0)
+
+        # Log.
+        done = index + 1
+        if done % judge.log_every == 0 or done == steps:
+            rate = done * batch_size / (time.monotonic() - started - judge.seconds)
+            judge.log(done, terms, generator_terms, rate)
+
+        # Judge, and keep the best.
+        if judge.due(done):
+            if judge.evaluate(done, averaged, critic):
+                weights.write(run.generator_weights, averaged, generator_description)
+                weights.write(run.critic_weights, critic, critic_description)
+            if judge.early_stop.stops:
+                break
+        progress.update("GAN steps", done, steps, judge.note)
+
+    weights.load_into(averaged, run.generator_weights)
+    weights.load_into(critic, run.critic_weights)
+    critic.requires_grad_(True)
+    return TrainedGan(
+        averaged.cpu().eval(),
+        generator_description,
+        critic.cpu().eval(),
+        critic_description,
+        judge.summary(done, time.monotonic() - started),
+    )
+
+
+def _to(network: nn.Module, device: torch.device) -> Any:
+    return network.to(device, memory_format=torch.channels_last)
+
+
+def _on_device(pixels: np.ndarray, labels: np.ndarray, device: torch.device) -> tuple[Tensor, Tensor]:
+    """uint8 [N, C, S, S] in channels_last memory, and labels."""
+    images = torch.from_numpy(np.ascontiguousarray(pixels)).to(device).permute(0, 3, 1, 2)
+    return images, torch.from_numpy(np.asarray(labels, dtype=np.int64)).to(device)
+
+
+def _unit(images: Tensor) -> Tensor:
+    """uint8 -> float32 in [-1, 1]."""
+    return images.float() / 127.5 - 1
+
+
+def _descend(optimiser: torch.optim.Optimizer, loss: Tensor) -> None:
+    optimiser.zero_grad(set_to_none=True)
+    loss.backward()  # type: ignore[no-untyped-call]
+    optimiser.step()

@@ -1,0 +1,237 @@
+"""Watching a GAN while it trains: the log, sample grids, the stopping distance, and alarms."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from attrs import define, field
+from PIL import Image
+from torch import Tensor
+from torch.utils.tensorboard import SummaryWriter
+
+from dfukit import average
+from dfukit.config import GanSettings
+from dfukit.device import Compute
+from dfukit.errors import DivergedError
+from dfukit.interfaces import Critic, Generator, Step
+from dfukit.progress import Progress
+from dfukit.rundir import RunDir
+from dfukit.score import StoppingDistance
+
+GRID = 8
+"""Rows and columns of a sample grid."""
+COLLAPSE = 0.5
+"""Alarm when the diversity of the fixed batch falls below this share of its highest value so far."""
+OVERFIT = 0.5
+"""Alarm when the critic's overfitting passes this (r_v of Karras et al. 2020, equation 1: 0 none, 1 complete)."""
+
+
+@define
+class EarlyStop:
+    """Stops when a distance has not improved for `patience` evaluations; 0 never stops."""
+
+    patience: int
+    best: float | None = None
+    best_step: int = 0
+    waited: int = 0
+
+    def observe(self, distance: float, step: int) -> bool:
+        """Whether this is the best so far."""
+        if self.best is None or distance < self.best:
+            self.best, self.best_step, self.waited = distance, step, 0
+            return True
+        self.waited += 1
+        return False
+
+    @property
+    def stops(self) -> bool:
+        return bool(self.patience) and self.waited >= self.patience
+
+
+@define
+class Judge:
+    """What the loop asks about its own progress. It draws from seeds of its own and cannot disturb training."""
+
+    settings: GanSettings
+    run: RunDir
+    compute: Compute
+    progress: Progress
+    training: Tensor
+    """uint8 [N, C, S, S] on the device."""
+    training_labels: Tensor
+    validation: Tensor
+    validation_labels: Tensor
+    classes: int
+    latent_size: int
+    epoch_steps: int
+    steps: int
+    seed: int
+    distance: StoppingDistance | None
+    """None where there are too few validation pictures: then training runs to its end."""
+    seconds: float = 0.0
+    """Spent on evaluations, which pictures/s leaves out."""
+    note: str = ""
+    alarms: dict[str, int] = field(factory=dict)
+    """The step at which each alarm first rang."""
+    diversities: list[float] = field(factory=list)
+    early_stop: EarlyStop = field(init=False)
+    writer: SummaryWriter = field(init=False)
+    latent: Tensor = field(init=False)
+    label: Tensor = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.early_stop = EarlyStop(self.settings.patience)
+        self.writer = SummaryWriter(str(self.run.tensorboard))  # type: ignore[no-untyped-call]
+        step, device = Step(self.seed, 0), self.compute.device
+        n = max(self.settings.evaluate_pictures, GRID * GRID)
+        self.latent = torch.randn(n, self.latent_size, generator=step.rng("judge latent")).to(device)
+        # Classes as often as in the training part, so that the distance does not punish their share.
+        order = torch.randint(len(self.training_labels), (n,), generator=step.rng("judge label")).to(device)
+        self.label = self.training_labels[order]
+
+    @property
+    def every(self) -> int:
+        """Steps between evaluations."""
+        return self.settings.evaluate_every or max(self.epoch_steps, 20)
+
+    @property
+    def log_every(self) -> int:
+        return max(1, min(10, self.every // 2))
+
+    def due(self, step: int) -> bool:
+        return step % self.every == 0 or step == self.steps
+
+    def log(self, step: int, critic: Mapping[str, Tensor], generator: Mapping[str, Tensor], rate: float) -> None:
+        """One event of the training log. Raises DivergedError where a term is not finite."""
+        values = {f"critic_{name}": float(term.mean()) for name, term in critic.items()}
+        values |= {f"generator_{name}": float(term.mean()) for name, term in generator.items()}
+        for name, value in values.items():
+            if not np.isfinite(value):
+                raise DivergedError(
+                    f"training diverged: {name} is {value} at step {step}; lower gan.lr_generator and gan.lr_critic, "
+                    "or use --precision fp32"
+                )
+        if "real" in critic and "fake" in critic:
+            values["wasserstein"] = values["critic_real"] - values["critic_fake"]
+        values["pictures_per_second"] = rate
+        self._event(step, values)
+
+    @torch.no_grad()
+    def evaluate(self, step: int, generator: Generator, critic: Critic) -> bool:
+        """Judge the averaged generator: distance, diversity, overfitting, a sample grid. True where it is the best yet.
+
+        Leaves the generator in eval mode, its batch-norm statistics recomputed.
+        """
+        started = time.monotonic()
+        critic.eval()
+        average.recompute_batch_norm(generator, self.latent, self.label)
+        fake = self._draw(generator, self.latent, self.label)
+        values = {"diversity": self._diversity(fake), "critic_overfitting": self._overfitting(critic, fake)}
+        best = True
+        if self.distance is not None:
+            values["distance"] = self.distance.measure(fake.permute(0, 2, 3, 1).cpu().numpy())
+            best = self.early_stop.observe(values["distance"], step)
+            self.note = f"{self.distance.name} {values['distance']:.3f}, best {self.early_stop.best:.3f}"
+        values["evaluations_without_improvement"] = self.early_stop.waited
+        self._ring(step, values)
+        self._sample_grid(step, generator)
+        self._event(step, values)
+        critic.train()
+        self.seconds += time.monotonic() - started
+        return best
+
+    def summary(self, step: int, seconds: float) -> dict[str, Any]:
+        """How training went, for training.json and the report."""
+        self.writer.close()  # type: ignore[no-untyped-call]
+        if self.early_stop.stops:
+            why = f"no better {self.early_stop.patience} evaluations long"
+        else:
+            why = "all steps done"
+        return {
+            "steps": step,
+            "steps_planned": self.steps,
+            "epochs": step / self.epoch_steps,
+            "best_step": self.early_stop.best_step or step,
+            "stopping_metric": self.distance.name if self.distance else None,
+            "best_distance": self.early_stop.best,
+            "stopped": why,
+            "alarms": self.alarms,
+            "seconds": round(seconds, 1),
+            "seconds_of_evaluation": round(self.seconds, 1),
+        }
+
+    def _draw(self, generator: Generator, latent: Tensor, label: Tensor) -> Tensor:
+        """uint8 [N, C, S, S]."""
+        with self.compute.autocast():
+            images = [generator(z, y).float() for z, y in zip(latent.split(64), label.split(64), strict=True)]
+        return to_uint8(torch.cat(images))
+
+    def _diversity(self, fake: Tensor) -> float:
+        """Mean root-mean-square difference of two pictures of the fixed batch, in grey levels."""
+        small = torch.nn.functional.adaptive_avg_pool2d(fake.float(), 16).flatten(1)
+        distances = torch.nn.functional.pdist(small) / small.shape[1] ** 0.5
+        return float(distances.mean())
+
+    def _overfitting(self, critic: Critic, fake: Tensor) -> float:
+        """(E[D(train)] - E[D(validation)]) / (E[D(train)] - E[D(fake)]); 0 where there is no validation part."""
+        n = min(len(self.validation), len(self.training), 256)
+        if n == 0:
+            return 0.0
+        index = torch.randperm(len(self.training), generator=Step(self.seed, 0).rng("judge critic"))[:n]
+        index = index.to(self.training.device)
+        train = self._mean_score(critic, self.training[index], self.training_labels[index])
+        held_out = self._mean_score(critic, self.validation[:n], self.validation_labels[:n])
+        made = self._mean_score(critic, fake[:n], self.label[:n])
+        return (train - held_out) / (train - made) if train != made else 0.0
+
+    def _mean_score(self, critic: Critic, images: Tensor, label: Tensor) -> float:
+        with self.compute.autocast():
+            scores = [critic(x.float() / 127.5 - 1, y) for x, y in zip(images.split(64), label.split(64), strict=True)]
+        return float(torch.cat(scores).float().mean())
+
+    def _ring(self, step: int, values: Mapping[str, float]) -> None:
+        self.diversities.append(values["diversity"])
+        if values["diversity"] < COLLAPSE * max(self.diversities):
+            self._alarm("collapse", step, f"the pictures of a fixed batch grow alike ({values['diversity']:.1f} grey levels)")
+        if values["critic_overfitting"] > OVERFIT:
+            share = values["critic_overfitting"]
+            self._alarm("overfitting", step, f"the critic tells training from validation pictures (r_v {share:.2f})")
+
+    def _alarm(self, name: str, step: int, text: str) -> None:
+        if name not in self.alarms:
+            self.alarms[name] = step
+            self.progress.say(f"alarm at step {step}: {name}: {text}")
+            self.run.event("alarm", step=step, alarm=name, text=text)
+
+    def _sample_grid(self, step: int, generator: Generator) -> None:
+        """64 pictures of the fixed latents, a class a row in turn."""
+        label = (torch.arange(GRID * GRID, device=self.label.device) // GRID) % self.classes
+        fake = self._draw(generator, self.latent[: GRID * GRID], label)
+        pixels = grid(fake.permute(0, 2, 3, 1).cpu().numpy())
+        path = self.run.sample_grid(step)
+        path.parent.mkdir(exist_ok=True)
+        Image.fromarray(pixels.squeeze()).save(path)
+        self.writer.add_image("samples", pixels, step, dataformats="HWC")  # type: ignore[no-untyped-call]
+
+    def _event(self, step: int, values: Mapping[str, float]) -> None:
+        rounded = {name: float(f"{value:.6g}") for name, value in values.items()}
+        self.run.event("gan", step=step, epoch=round(step / self.epoch_steps, 3), **rounded)
+        for name, value in rounded.items():
+            self.writer.add_scalar(f"gan/{name}", value, step)  # type: ignore[no-untyped-call]
+
+
+def to_uint8(images: Tensor) -> Tensor:
+    """[-1, 1] -> uint8, rounded."""
+    return ((images + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
+
+
+def grid(pictures: np.ndarray, columns: int = GRID) -> np.ndarray:
+    """uint8 [N, S, S, C] -> one picture [rows*S, columns*S, C]; N is a multiple of `columns`."""
+    n, size, _, channels = pictures.shape
+    rows = n // columns
+    tiled = pictures.reshape(rows, columns, size, size, channels).transpose(0, 2, 1, 3, 4)
+    return np.ascontiguousarray(tiled.reshape(rows * size, columns * size, channels))
