@@ -1,0 +1,23 @@
+"""Pictures: a folder or manifest in, a checked and cached ImageSet and its Split out. Nothing here imports torch."""
+
+from dfukit.images.cache import cache_dir, clear_cache
+from dfukit.images.check import DataCheck, Excluded
+from dfukit.images.imageset import ImageSet, choose_positive, decode_picture, from_arrays, inspect, load
+from dfukit.images.resample import resize
+from dfukit.images.split import Split, make_split
+
+__all__ = [
+    "DataCheck",
+    "Excluded",
+    "ImageSet",
+    "Split",
+    "cache_dir",
+    "choose_positive",
+    "clear_cache",
+    "decode_picture",
+    "from_arrays",
+    "inspect",
+    "load",
+    "make_split",
+    "resize",
+]

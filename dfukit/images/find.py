@@ -1,0 +1,153 @@
+"""Which pictures a folder holds: its manifest.csv, or its label folders."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from attrs import frozen
+
+from dfukit.errors import DataError
+from dfukit.images.decode import Box
+from dfukit.images.table import Row, read_rows
+
+MANIFEST = "manifest.csv"
+PARTS = {"train": 0, "validation": 1, "val": 1, "test": 2, "": -1}
+
+
+@frozen
+class Entry:
+    """A file that may be a picture. `path` counts from the root, with `/`; `part` is 0 to 2, or -1 for any.
+
+    `reason` says why it is not used; None where it is worth decoding.
+    """
+
+    path: str
+    label: str = ""
+    patient: str = ""
+    part: int = -1
+    box: Box | None = None
+    size: int = 0
+    mtime: int = 0
+    reason: str | None = None
+
+
+def find(root: Path, known: Callable[[str], bool], ignore: Path | None = None) -> Iterator[Entry]:
+    """Every visible file below `root`, and every row of its manifest, in no particular order.
+
+    `known(path)` tells whether an entry that was handed out before had this path. `ignore` is a csv that is no picture.
+    A label folder comes as an entry without a path, so that an empty one is noticed. Raises DataError for an unusable
+    manifest.
+    """
+    manifest = root / MANIFEST
+    if not manifest.is_file():
+        for entry in _walk(root, PurePosixPath()):
+            if ignore is None or root / entry.path != ignore:
+                yield entry
+        return
+    for row in read_rows(manifest, ("path", "label")):
+        yield _from_row(root, manifest, row)
+    for entry in _walk(root, PurePosixPath()):
+        if entry.path and root / entry.path not in (manifest, ignore) and not known(entry.path):
+            yield Entry(entry.path, entry.label, reason=entry.reason or f"not listed in {MANIFEST}")
+
+
+def check_root(root: Path) -> None:
+    """Raise DataError where `root` is no folder that can be read."""
+    if not root.exists():
+        raise DataError(f"data.path {root} does not exist")
+    if not root.is_dir():
+        raise DataError(f"data.path {root} is a file: give the folder that holds the pictures")
+    if not os.access(root, os.R_OK | os.X_OK):
+        raise DataError(f"data.path {root} cannot be read: check its permissions")
+
+
+def relative(root: Path, base: Path, text: str) -> str | None:
+    """`text`, a path in a csv that lies in `base`, counted from `root`; None where it leads out of root.
+
+    It may count from the csv or from root: whichever exists, the csv first.
+    """
+    first: str | None = None
+    for start in (base, root):
+        path = os.path.relpath(os.path.normpath(start / text), root)
+        if path.split(os.sep)[0] != os.pardir and path != os.curdir:
+            posix = path.replace(os.sep, "/")
+            if (root / path).is_file():
+                return posix
+            first = first or posix
+    return first
+
+
+def _walk(root: Path, folder: PurePosixPath) -> Iterator[Entry]:
+    label = folder.parts[0] if folder.parts else root.name
+    try:
+        with os.scandir(root / folder) as children:
+            for child in children:
+                if child.name.startswith("."):
+                    continue
+                path = folder / child.name
+                if child.is_dir(follow_symlinks=False):
+                    if not folder.parts:
+                        yield Entry("", label=child.name)
+                    yield from _walk(root, path)
+                else:
+                    yield _entry(root, str(path), label)
+    except OSError as error:
+        yield Entry(str(folder), label, reason=f"folder cannot be read: {error.strerror}")
+
+
+def _entry(root: Path, path: str, label: str, **known: Any) -> Entry:
+    """The entry of one file, looked at without opening it."""
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return Entry(path.encode(errors="backslashreplace").decode(), label, reason="its name is not UTF-8")
+    if link := _link(root, path):
+        return Entry(path, label, reason=f"{link} is a symbolic link: copy the file instead")
+    try:
+        status = os.stat(root / path, follow_symlinks=False)
+    except OSError as error:
+        return Entry(path, label, reason=f"cannot be read: {error.strerror}")
+    if not os.path.isfile(root / path):
+        return Entry(path, label, reason="not a regular file")
+    return Entry(path, label, size=status.st_size, mtime=status.st_mtime_ns, **known)
+
+
+def _link(root: Path, path: str) -> str | None:
+    """The first symbolic link on the way from root to the file, if any."""
+    parts = PurePosixPath(path).parts
+    steps = ("/".join(parts[: i + 1]) for i in range(len(parts)))
+    return next((step for step in steps if os.path.islink(root / step)), None)
+
+
+def _from_row(root: Path, manifest: Path, row: Row) -> Entry:
+    label = row.values["label"]
+    path = relative(root, manifest.parent, row.values["path"]) if row.values["path"] else None
+    if path is None:
+        return Entry(
+            row.values["path"] or f"line {row.line}", label, reason="its path in the manifest leads nowhere in root"
+        )
+    if not label:
+        return Entry(path, reason=f"no label in line {row.line} of {MANIFEST}")
+    part = row.values.get("split", "").lower()
+    if part not in PARTS:
+        raise DataError(f"{manifest}, line {row.line}: split must be train, validation or test, got {part!r}")
+    box = _box(manifest, row)
+    if not os.path.lexists(root / path):
+        return Entry(path, label, reason="listed in the manifest, but there is no such file")
+    return _entry(root, path, label, patient=row.patient, part=PARTS[part], box=box)
+
+
+def _box(manifest: Path, row: Row) -> Box | None:
+    texts = [row.values.get(column, "") for column in ("x", "y", "w", "h")]
+    if not any(texts):
+        return None
+    try:
+        x, y, w, h = (float(text) for text in texts)
+    except ValueError:
+        raise DataError(f"{manifest}, line {row.line}: x,y,w,h must be four numbers, got {','.join(texts)!r}") from None
+    if not (w > 0 and h > 0 and abs(x) < 1e9 and abs(y) < 1e9 and w < 1e9 and h < 1e9):
+        raise DataError(f"{manifest}, line {row.line}: a box needs a width and a height, got {','.join(texts)!r}")
+    return x, y, w, h

@@ -1,0 +1,247 @@
+"""The pictures of a run: what every later step reads."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from attrs import field, frozen
+
+from dfukit.errors import ConfigError, DataError
+from dfukit.images import cache
+from dfukit.images.check import DataCheck, check_arrays, check_index
+from dfukit.images.decode import SIDE
+from dfukit.images.duplicates import THUMBNAIL, clusters
+from dfukit.images.grouping import group
+from dfukit.images.index import USED, Index
+from dfukit.images.pool import Job, decode_all
+from dfukit.images.prepare import Progress, arrange, decode_missing, root_of, survey
+from dfukit.images.resample import resize
+from dfukit.images.texts import Texts
+
+if TYPE_CHECKING:
+    from dfukit.config import DataSettings
+
+SMALLEST_SET = 3
+"""Pictures that a set must have: one for each part of the split."""
+CHUNK = 256
+"""Pictures resized at a time."""
+
+
+@frozen(eq=False)
+class ImageSet:
+    """N usable pictures with their labels and patients, in the order of their paths.
+
+    Attributes
+    ----------
+    name: the folder's name, or "phantom"; `phantom`: drawn by the program, no patient in it.
+    classes: sorted; `positive`: the one that scores are about, None where there is one class only.
+    paths: counted from the data folder, with `/`. sha256: of the files, hexadecimal.
+    labels: int64 [N], indices into classes. groups: int64 [N], indices into patients.
+    patients_known: False where some or all of them are clusters of near-duplicates.
+    pixels: uint8 [N, 256, 256, 3], memory-mapped.
+    assigned: int64 [N], 0 train, 1 validation, 2 test, -1 free, from a manifest's `split` column; None without one.
+    """
+
+    name: str
+    phantom: bool
+    classes: tuple[str, ...]
+    positive: str | None
+    paths: Sequence[str]
+    sha256: Sequence[str]
+    labels: np.ndarray
+    groups: np.ndarray
+    patients: Sequence[str]
+    patients_known: bool
+    pixels: np.ndarray
+    check: DataCheck
+    assigned: np.ndarray | None
+    stem: Path = field(repr=False)
+    """Where files made of these pixels are cached: a folder and the start of their name."""
+
+    def at(self, size: int) -> np.ndarray:
+        """The pictures at another size, uint8 [N, size, size, 3], memory-mapped and cached."""
+        return _at(self.pixels, self.stem, size)
+
+
+def load(settings: DataSettings, progress: Progress | None = None) -> ImageSet:
+    """The pictures of `settings.path`, decoded or from the cache. `progress(done, total)` is called while decoding.
+
+    Raises DataError where the folder, its csv files or its pictures cannot be used, and ConfigError where the positive
+    class is unknown or must be named.
+    """
+    root = root_of(settings)
+    folder = _cache_folder(root, settings)
+    with cache.locked(folder), closing(Index(folder)) as index:
+        survey(index, root, settings)
+        # Before the pictures are decoded, which may take an hour.
+        positive = choose_positive(_classes(index), settings.positive)
+        decode_missing(index, folder, root, settings, progress)
+        return _assemble(index, folder, root, positive)
+
+
+def inspect(settings: DataSettings, progress: Progress | None = None) -> DataCheck:
+    """What would be used and what would not, and why; needs no positive class.
+
+    Raises DataError where the folder or its csv files cannot be used, or nothing usable is left.
+    """
+    root = root_of(settings)
+    folder = _cache_folder(root, settings)
+    with cache.locked(folder), closing(Index(folder)) as index:
+        survey(index, root, settings)
+        decode_missing(index, folder, root, settings, progress)
+        return _assemble(index, folder, root, None).check
+
+
+def decode_picture(path: Path, settings: DataSettings) -> np.ndarray:
+    """One foreign picture by the same way, uint8 [256, 256, 3]. Raises DataError with the reason where it fails."""
+    (result,) = decode_all([Job(path.absolute())], settings, workers=1)
+    if result.pixels is None:
+        raise DataError(f"{path}: {result.reason}")
+    return result.pixels
+
+
+def choose_positive(classes: Sequence[str], positive: str) -> str | None:
+    """The positive class: as named, else `infected` where it exists, and None where there is one class only.
+
+    Raises ConfigError where the name is unknown, or several classes leave it open.
+    """
+    if positive:
+        if positive not in classes:
+            raise ConfigError(f"data.positive {positive!r} is not a label; the labels are: {', '.join(classes)}")
+        return positive if len(classes) > 1 else None
+    if len(classes) < 2:
+        return None
+    if "infected" in classes:
+        return "infected"
+    raise ConfigError(f"data.positive is not set: name the positive class with --positive, one of {', '.join(classes)}")
+
+
+def from_arrays(
+    name: str,
+    pixels: np.ndarray,
+    labels: np.ndarray,
+    groups: np.ndarray,
+    classes: Sequence[str],
+    positive: str | None,
+    paths: Sequence[str],
+    patients: Sequence[str],
+    phantom: bool,
+) -> ImageSet:
+    """An image set of pictures that lie in no folder: uint8 [N, 256, 256, 3] with labels [N] and groups [N]."""
+    sha256 = Texts(hashlib.sha256(picture.tobytes()).hexdigest() for picture in pixels)
+    stem = cache.folder_for(name, "arrays", *sha256) / "pixels"
+    return ImageSet(
+        name=name,
+        phantom=phantom,
+        classes=tuple(classes),
+        positive=positive,
+        paths=paths,
+        sha256=sha256,
+        labels=np.asarray(labels, np.int64),
+        groups=np.asarray(groups, np.int64),
+        patients=patients,
+        patients_known=True,
+        pixels=pixels,
+        check=check_arrays(name, classes, labels, len(patients), sha256),
+        assigned=None,
+        stem=stem,
+    )
+
+
+def _cache_folder(root: Path, settings: DataSettings) -> Path:
+    return cache.folder_for(root.name, str(root), settings.fit, f"{settings.max_megapixels:g}")
+
+
+def _classes(index: Index) -> tuple[str, ...]:
+    """The sorted labels. Raises DataError for a label without any file that might be a picture."""
+    empty = "SELECT name FROM label EXCEPT SELECT label FROM entry ORDER BY 1"
+    for (label,) in index.rows(empty):
+        refused = "SELECT path, reason FROM refused WHERE label = ? ORDER BY path"
+        example = next((f" (its first file, {path}: {reason})" for path, reason in index.rows(refused, label)), "")
+        raise DataError(f"label {label!r} has no picture{example}: fill it or remove it")
+    return tuple(label for (label,) in index.rows("SELECT DISTINCT label FROM entry ORDER BY label"))
+
+
+def _assemble(index: Index, folder: Path, root: Path, positive: str | None) -> ImageSet:
+    classes = _classes(index)
+    file = arrange(index, folder)
+    stem = file.with_suffix("")
+    used = {label: number for label, number in index.rows(f"SELECT label, count(*) FROM {USED} GROUP BY label")}
+    for label in classes:
+        if label not in used:
+            path, reason = next(
+                index.rows("SELECT path, reason FROM entry JOIN picture USING (path, box) WHERE label = ?", label)
+            )
+            raise DataError(f"label {label!r} has no usable picture (its first file, {path}: {reason})")
+    count = sum(used.values())
+    if count < SMALLEST_SET:
+        raise DataError(f"{root} has {count} usable picture{'s' * (count > 1)}: at least {SMALLEST_SET} are needed")
+    pixels = cache.open_pixels(file)
+    near = _near(pixels, stem)
+    groups, patients, known = group(index, near)
+    number = {label: i for i, label in enumerate(classes)}
+    labels = (number[label] for (label,) in index.rows(f"SELECT label FROM {USED} ORDER BY path"))
+    assigned = np.fromiter((part for (part,) in index.rows(f"SELECT part FROM {USED} ORDER BY path")), np.int64, count)
+    return ImageSet(
+        name=root.name,
+        phantom=False,
+        classes=classes,
+        positive=positive,
+        paths=Texts(path for (path,) in index.rows(f"SELECT path FROM {USED} ORDER BY path")),
+        sha256=Texts(digest.hex() for (digest,) in index.rows(f"SELECT sha256 FROM {USED} ORDER BY path")),
+        labels=np.fromiter(labels, np.int64, count),
+        groups=groups,
+        patients=patients,
+        patients_known=known,
+        pixels=pixels,
+        check=check_index(index, root, folder, near, groups, patients, known),
+        assigned=assigned if (assigned >= 0).any() else None,
+        stem=stem,
+    )
+
+
+def _near(pixels: np.ndarray, stem: Path) -> np.ndarray:
+    """Clusters of near-duplicates int64 [N], from the cache where they were found before."""
+    path = stem.with_name(f"{stem.name}-near.npy")
+    if not path.is_file():
+        found = clusters(_at(pixels, stem, THUMBNAIL))
+        _write(path, lambda temporary: _save(temporary, found))
+    return np.asarray(np.load(path, allow_pickle=False))
+
+
+def _at(pixels: np.ndarray, stem: Path, size: int) -> np.ndarray:
+    if size == SIDE:
+        return pixels
+    path = stem.with_name(f"{stem.name}-{size}.u8")
+    if not path.is_file() or path.stat().st_size != len(pixels) * size * size * 3:
+
+        def write(temporary: Path) -> None:
+            with temporary.open("wb") as file:
+                for start in range(0, len(pixels), CHUNK):
+                    file.write(resize(pixels[start : start + CHUNK], size).tobytes())
+
+        _write(path, write)
+    return cache.open_pixels(path, size)
+
+
+def _save(path: Path, values: np.ndarray) -> None:
+    with path.open("wb") as file:
+        np.save(file, values, allow_pickle=False)
+
+
+def _write(path: Path, write: Callable[[Path], None]) -> None:
+    """Let `write` fill a file that appears whole or not at all."""
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write(temporary)
+        os.replace(temporary, path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise DataError(f"{path} cannot be written ({error.strerror}): set DFUKIT_CACHE_DIR") from None

@@ -1,0 +1,196 @@
+"""The parent's side of decoding: processes that are replaced when a picture kills or hangs them."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
+from pathlib import Path
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from attrs import frozen
+
+from dfukit.errors import DataError
+from dfukit.images.decode import SIDE, Box
+
+if TYPE_CHECKING:
+    from dfukit.config import DataSettings
+
+BATCH = 16
+"""Pictures of one round trip."""
+START_SECONDS = 120.0
+WORKERS = 8
+"""Decoders at most."""
+
+
+@frozen
+class Job:
+    """A file to decode; `path` is absolute."""
+
+    path: Path
+    box: Box | None = None
+
+
+@frozen(eq=False)
+class Decoded:
+    """What became of a job: pixels uint8 [256, 256, 3], or the reason why there are none."""
+
+    sha256: bytes
+    reason: str | None
+    pixels: np.ndarray | None = None
+    width: int = 0
+    height: int = 0
+    format: str = ""
+    text: bool = False
+
+
+def decode_all(jobs: Iterable[Job], settings: DataSettings, workers: int = 0) -> Iterator[Decoded]:
+    """The jobs' results, in their order; `workers` processes at once (0: as many as there are cores, at most 8).
+
+    Raises DataError where no decoder process can be started. A failing picture never raises.
+    """
+    workers = workers or min(len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1, WORKERS)
+    free: SimpleQueue[_Decoder] = SimpleQueue()
+    decoders = [_Decoder(settings) for _ in range(workers)]
+    for decoder in decoders:
+        free.put(decoder)
+
+    def work(batch: Sequence[Job]) -> list[Decoded]:
+        decoder = free.get()
+        try:
+            return [decoder.decode(job) for job in decoder.send(batch)]
+        finally:
+            free.put(decoder)
+
+    remaining = iter(jobs)
+    waiting: deque[Future[list[Decoded]]] = deque()
+    with ThreadPoolExecutor(workers) as threads:
+        try:
+            while True:
+                while len(waiting) < 2 * workers and (batch := list(islice(remaining, BATCH))):
+                    waiting.append(threads.submit(work, batch))
+                if not waiting:
+                    return
+                yield from waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()
+            for decoder in decoders:
+                decoder.close()
+
+
+class _Decoder:
+    """One decoder process, started when it is first needed and again after it died."""
+
+    def __init__(self, settings: DataSettings) -> None:
+        self._limits = {"fit": settings.fit, "max_megapixels": settings.max_megapixels}
+        self._seconds = settings.seconds_per_picture
+        self._process: subprocess.Popen[bytes] | None = None
+        self._closed = False
+        self._sent: deque[Job] = deque()
+
+    def send(self, batch: Sequence[Job]) -> Sequence[Job]:
+        """Hand over a batch; each of its jobs must then be asked for with `decode`, in order."""
+        self._sent = deque(batch)
+        self._write()
+        return batch
+
+    def decode(self, job: Job) -> Decoded:
+        """The result of the next job of the batch."""
+        answer, body, timed_out = self._receive(self._seconds)
+        self._sent.popleft()
+        if answer is None:
+            code = self._stop()
+            if self._sent and not self._closed:
+                self._write()
+            if timed_out:
+                return Decoded(b"", f"took longer than data.seconds_per_picture = {self._seconds:g} to decode")
+            return Decoded(b"", f"crashed the decoder (exit status {code})")
+        sha256 = bytes.fromhex(answer["sha256"])
+        if answer["reason"] is not None:
+            return Decoded(sha256, answer["reason"])
+        pixels = np.frombuffer(body, np.uint8).reshape(SIDE, SIDE, 3)
+        return Decoded(sha256, None, pixels, answer["width"], answer["height"], answer["format"], bool(answer["text"]))
+
+    def close(self) -> None:
+        """End the process, whatever it is doing."""
+        self._closed = True
+        self._stop()
+
+    def _write(self) -> None:
+        process = self._process or self._start()
+        lines = [json.dumps({"path": str(job.path), "box": job.box}) for job in self._sent]
+        assert process.stdin is not None
+        try:
+            process.stdin.write(("\n".join(lines) + "\n").encode())
+            process.stdin.flush()
+        except OSError:
+            return  # it died: the missing answer tells
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        package = str(Path(__file__).resolve().parents[2])
+        # Appended, not put first: the folder may be site-packages, which must not hide the standard library.
+        command = f"import sys; sys.path.append({package!r}); from dfukit.images.worker import serve; serve()"
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", command],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            # Each thread of OpenBLAS would reserve address space, of which a decoder has a limited amount.
+            env={**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},
+        )
+        assert self._process.stdin is not None
+        try:
+            self._process.stdin.write(json.dumps(self._limits).encode() + b"\n")
+            self._process.stdin.flush()
+        except OSError:
+            pass  # the missing answer tells
+        answer, _, _ = self._receive(START_SECONDS)
+        if answer is None:
+            raise DataError(f"the decoder process does not start (exit status {self._stop()}): {sys.executable} -c ...")
+        return self._process
+
+    def _receive(self, seconds: float) -> tuple[dict[str, Any] | None, bytes, bool]:
+        """An answer with its pixels, or None where the process ended; and whether it was ended for being slow."""
+        process = self._process
+        if process is None or process.stdout is None:
+            return None, b"", False
+        slow = threading.Event()
+
+        def end() -> None:
+            slow.set()
+            process.kill()
+
+        timer = threading.Timer(seconds, end)
+        timer.start()
+        try:
+            line = process.stdout.readline()
+            answer = json.loads(line) if line.endswith(b"\n") else None
+            if answer is None or "width" not in answer:
+                return answer, b"", slow.is_set()
+            body = process.stdout.read(SIDE * SIDE * 3)
+        finally:
+            timer.cancel()
+        return (answer if len(body) == SIDE * SIDE * 3 else None), body, slow.is_set()
+
+    def _stop(self) -> int | None:
+        process, self._process = self._process, None
+        if process is None:
+            return None
+        process.kill()
+        code = process.wait()
+        for pipe in (process.stdin, process.stdout):
+            if pipe is not None:
+                try:
+                    pipe.close()
+                except OSError:
+                    pass  # unsent jobs of a dead process
+        return code

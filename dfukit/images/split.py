@@ -1,0 +1,147 @@
+"""The split into training, validation and test part, made before anything else sees a picture."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING
+
+import numpy as np
+from attrs import frozen
+
+from dfukit.errors import ConfigError, DataError
+from dfukit.images.imageset import ImageSet
+
+if TYPE_CHECKING:
+    from dfukit.config import DataSettings
+
+PARTS = ("train", "validation", "test")
+
+
+@frozen(eq=False)
+class Split:
+    """Positions of the pictures of each part, int64, ascending."""
+
+    train: np.ndarray
+    validation: np.ndarray
+    test: np.ndarray
+
+    def part_of(self) -> list[str]:
+        """The part of each picture: "train", "validation" or "test"."""
+        parts = [""] * (len(self.train) + len(self.validation) + len(self.test))
+        for name in PARTS:
+            for i in getattr(self, name):
+                parts[i] = name
+        return parts
+
+
+def make_split(images: ImageSet, settings: DataSettings) -> Split:
+    """By patient and stratified by class; the same for the same pictures, patients and `data.split_seed`.
+
+    Shares count patients of a class, with pictures of one patient staying together, as do files with equal content. Each
+    class has a patient in each part where it has three. A manifest's `split` column is honoured; pictures without an entry in
+    it fill up the parts. Raises DataError where a patient is assigned to two parts or a part stays empty, ConfigError
+    where the shares leave no test part.
+    """
+    shares = _shares(settings)
+    units = _units(images)
+    count = int(units.max()) + 1
+    fixed = _fixed(images, units, count)
+    weights = _weights(images, units, count)
+    order = _order(images, units, count, settings.split_seed)
+    parts = distribute(weights, shares, fixed, order)
+    per_picture = parts[units]
+    split = Split(*(np.flatnonzero(per_picture == part) for part in range(3)))
+    for name in PARTS:
+        if not len(getattr(split, name)):
+            raise DataError(
+                f"the {name} part of the split stays empty: {count} patients cannot be split into three parts"
+                if images.assigned is None
+                else f"the split column of the manifest leaves the {name} part empty"
+            )
+    _assert_no_leak(images, per_picture)
+    return split
+
+
+def distribute(weights: np.ndarray, shares: np.ndarray, fixed: np.ndarray, order: np.ndarray) -> np.ndarray:
+    """The part int64 [U] of each unit.
+
+    weights [U, K]: pictures that a unit has of each class; shares [3]; fixed [U]: a part or -1; order [U]: a permutation
+    that decides between equals.
+    """
+    present = weights > 0
+    # Each class counts twice, by its patients and by its pictures, each time as shares of its total.
+    values = np.concatenate([present / present.sum(0), weights / weights.sum(0)], 1)
+    parts = fixed.copy()
+    filled = np.stack([values[parts == part].sum(0) for part in range(3)])
+    free = order[parts[order] < 0]
+    largest_first = free[np.argsort(-values[free].max(1), kind="stable")]
+    for unit in largest_first:
+        part = int(np.argmin((filled - shares[:, None]) @ values[unit]))
+        parts[unit] = part
+        filled[part] += values[unit]
+    return parts
+
+
+def _shares(settings: DataSettings) -> np.ndarray:
+    test = 1.0 - settings.train - settings.validation
+    if settings.validation <= 0 or test < 1e-9:
+        raise ConfigError(
+            f"data.train = {settings.train:g} and data.validation = {settings.validation:g} must both leave something "
+            "to the other parts: the rest is the test part"
+        )
+    return np.array([settings.train, settings.validation, test])
+
+
+def _units(images: ImageSet) -> np.ndarray:
+    """Numbers [N] of what must stay together: patients, joined where they share a file of equal content."""
+    parent = np.arange(int(images.groups.max()) + 1)
+
+    def find(group: int) -> int:
+        while parent[group] != group:
+            parent[group] = group = parent[parent[group]]
+        return group
+
+    first: dict[bytes, int] = {}
+    for sha256, owner in zip(images.sha256, images.groups, strict=True):
+        other = first.setdefault(bytes.fromhex(sha256), int(owner))
+        parent[find(int(owner))] = find(other)
+    roots = np.array([find(group) for group in range(len(parent))])
+    return np.unique(roots[images.groups], return_inverse=True)[1].reshape(-1)
+
+
+def _fixed(images: ImageSet, units: np.ndarray, count: int) -> np.ndarray:
+    fixed = np.full(count, -1, np.int64)
+    if images.assigned is None:
+        return fixed
+    for i in np.flatnonzero(images.assigned >= 0):
+        part, before = int(images.assigned[i]), int(fixed[units[i]])
+        if before not in (-1, part):
+            patient = images.patients[int(images.groups[i])]
+            raise DataError(
+                f"the split column puts patient {patient!r} into {PARTS[before]} and {PARTS[part]} ({images.paths[i]}): "
+                "a patient belongs to one part"
+            )
+        fixed[units[i]] = part
+    return fixed
+
+
+def _weights(images: ImageSet, units: np.ndarray, count: int) -> np.ndarray:
+    weights = np.zeros((count, len(images.classes)))
+    np.add.at(weights, (units, images.labels), 1)
+    return weights
+
+
+def _order(images: ImageSet, units: np.ndarray, count: int, seed: int) -> np.ndarray:
+    """A shuffle of the units that depends on the seed and the patients' names alone, on any machine and version."""
+    names = [""] * count
+    for unit, owner in zip(units, images.groups, strict=True):
+        name = images.patients[int(owner)]
+        names[unit] = min(names[unit] or name, name)
+    digests = [hashlib.blake2b(f"{seed}/{name}".encode(), digest_size=8).digest() for name in names]
+    return np.array(sorted(range(count), key=digests.__getitem__), np.int64)
+
+
+def _assert_no_leak(images: ImageSet, parts: np.ndarray) -> None:
+    pairs = np.unique(np.stack([images.groups, parts]), axis=1)
+    if len(np.unique(pairs[0])) != pairs.shape[1]:
+        raise AssertionError("a patient lies on two sides of the split")
