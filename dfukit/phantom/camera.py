@@ -35,14 +35,15 @@ def look(rng: np.random.Generator, surface: Surface, size: int) -> Surface:
 
     def view(plane: Field) -> Field:
         image = Image.fromarray(plane)
-        turned = image.transform((size, size), Image.Transform.AFFINE, affine, Image.Resampling.BILINEAR)
+        turned = image.transform((size, size), Image.Transform.AFFINE, affine, Image.Resampling.BICUBIC)
         return np.asarray(turned, np.float32)
 
+    # Bicubic sampling overshoots at edges.
     return Surface(
-        np.stack([view(plane) for plane in surface.colour]),
+        np.clip([view(plane) for plane in surface.colour], 0, 1),
         view(surface.height),
-        view(surface.gloss),
-        view(surface.foot),
+        np.clip(view(surface.gloss), 0, 1),
+        np.clip(view(surface.foot), 0, 1),
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,10 +13,12 @@ from dfukit.phantom.traits import draw_traits, is_infected
 
 CLASSES = ("infected", "non_infected")
 
+Pixels = NDArray[np.uint8]
+Labels = NDArray[np.int64]
 Progress = Callable[[int, int], None]
 
 
-def draw_patient(seed: int, patient: int, pictures: int, size: int = 256) -> tuple[NDArray[np.uint8], str]:
+def draw_patient(seed: int, patient: int, pictures: int, size: int = 256) -> tuple[Pixels, str]:
     """The pictures [pictures, size, size, 3] of one patient, and its class. A function of its arguments to the byte.
 
     Neither the other patients nor how many pictures are drawn changes a picture.
@@ -30,28 +32,28 @@ def draw_patient(seed: int, patient: int, pictures: int, size: int = 256) -> tup
     return np.stack(photographs), CLASSES[0] if infected else CLASSES[1]
 
 
-def draw_set(
-    patients: int, pictures: int, seed: int, size: int = 256, progress: Progress | None = None
-) -> tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.int64]]:
-    """Pixels [N, size, size, 3], labels [N] into CLASSES and patients [N], for N = patients x pictures.
-
-    `progress(done, of)` is called after each patient.
-    """
-    pixels = np.empty((patients * pictures, size, size, 3), np.uint8)
-    draw_into(pixels, patients, seed, progress)
-    return pixels, *labels_and_groups(patients, pictures, seed)
-
-
-def draw_into(pixels: NDArray[np.uint8], patients: int, seed: int, progress: Progress | None) -> None:
-    """Fill pixels [N, size, size, 3], N being a multiple of `patients`, patient after patient."""
-    pictures, size = len(pixels) // patients, pixels.shape[1]
+def draw_patients(
+    patients: int, pictures: int, seed: int, size: int, progress: Progress | None
+) -> Iterator[tuple[Pixels, str]]:
+    """What `draw_patient` returns, one patient after another. `progress(done, of)` is called after each."""
     for patient in range(patients):
-        pixels[patient * pictures : (patient + 1) * pictures], _ = draw_patient(seed, patient, pictures, size)
+        yield draw_patient(seed, patient, pictures, size)
         if progress is not None:
             progress(patient + 1, patients)
 
 
-def labels_and_groups(patients: int, pictures: int, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def draw_set(
+    patients: int, pictures: int, seed: int, size: int = 256, progress: Progress | None = None
+) -> tuple[Pixels, Labels, Labels]:
+    """Pixels [N, size, size, 3], labels [N] into CLASSES and patients [N], for N = patients x pictures.
+
+    `progress(done, of)` is called after each patient.
+    """
+    pixels = np.concatenate([drawn for drawn, _ in draw_patients(patients, pictures, seed, size, progress)])
+    return pixels, *labels_and_groups(patients, pictures, seed)
+
+
+def labels_and_groups(patients: int, pictures: int, seed: int) -> tuple[Labels, Labels]:
     """Labels [N] into CLASSES and patients [N] of a set, without drawing it."""
     labels = np.array([0 if is_infected(seed, patient) else 1 for patient in range(patients)], np.int64)
     return np.repeat(labels, pictures), np.repeat(np.arange(patients, dtype=np.int64), pictures)

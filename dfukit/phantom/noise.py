@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-Field = NDArray[np.float32]
+Field = NDArray[np.floating[Any]]
+"""Single precision throughout; numpy's own annotations lose that in arithmetic with Python numbers."""
 
 MARGIN = 2  # Cells beyond each border, so that the enlargement never meets an edge.
 
@@ -33,4 +36,5 @@ def fractal(rng: np.random.Generator, size: int, cells: int, octaves: int) -> Fi
 def ramp(values: Field, low: float, high: float) -> Field:
     """0 below `low`, 1 above `high`, and a smooth step between; falls instead where `high` is the smaller."""
     t = np.clip((values - np.float32(low)) * np.float32(1 / (high - low)), 0, 1)
-    return t * t * (3 - 2 * t)
+    step: Field = t * t * (3 - 2 * t)
+    return step

@@ -90,18 +90,17 @@ def bare_skin(rng: np.random.Generator, traits: Traits, x: Field, y: Field) -> S
     tone = tone * (1 + rng.normal(0, 0.03, 3).astype(np.float32))
     mottle = np.float32(0.14 * traits.mottling) * fractal(rng, size, 7, 5)
     pores = smooth(rng, size, (150, 150))
-    wrinkles = ramp(np.abs(smooth(rng, size, (34, 16))), 0.30, 0.0) + ramp(
-        np.abs(smooth(rng, size, (18, 30))), 0.25, 0.0
-    )
+    wrinkles = ramp(np.abs(smooth(rng, size, (34, 16))), 0.30, 0.0)
+    wrinkles += ramp(np.abs(smooth(rng, size, (18, 30))), 0.25, 0.0)
     freckles = ramp(smooth(rng, size, (60, 60)), 2.3, 3.2) * np.float32(traits.mottling)
-    colour = tone[:, None, None] * (1 - 0.025 * pores - 0.03 * wrinkles - 0.25 * freckles)
+    colour = tone[:, None, None] * (1 - 0.025 * pores - 0.02 * wrinkles - 0.25 * freckles)
     colour = colour * np.exp(-np.maximum(mottle + 0.05, 0) * BLOOD) * (1 - 0.30 * mottle)
 
     bend = 0.10 * smooth(rng, size, (4, 4))
     beyond = np.maximum(y + bend - np.float32(traits.end) + 0.8, 0) / 0.8
     across = np.hypot(x / np.float32(traits.width) * (1 - np.float32(traits.taper) * y) + bend, beyond)
     curve = np.sqrt(np.maximum(1.02 - np.minimum(across, 1) ** 2, 0)) * np.float32(0.75)
-    height = curve + 0.0010 * pores - 0.003 * wrinkles + 0.015 * fractal(rng, size, 6, 3)
+    height = curve + 0.0010 * pores - 0.002 * wrinkles + 0.015 * fractal(rng, size, 6, 3)
     return Surface(colour, height, np.full_like(x, 0.10), ramp(across, 1.0, 0.97))
 
 
@@ -113,9 +112,8 @@ def redden(rng: np.random.Generator, traits: Traits, outline: Outline, surface: 
     uneven = np.clip(1 + 0.35 * fractal(rng, size, 5, 3), 0, 2)
     halo = np.exp(-((outside * uneven / np.float32(reach)) ** 2))
     rim = 0.35 * np.exp(-outside / 0.05)
-    surface.colour *= np.exp(
-        -(np.float32(0.95 * traits.erythema) * halo * (1 + 0.2 * fractal(rng, size, 12, 3)) + rim) * BLOOD
-    )
+    blood = np.float32(0.95 * traits.erythema) * halo * (1 + 0.2 * fractal(rng, size, 12, 3)) + rim
+    surface.colour *= np.exp(-blood * BLOOD)
     surface.height += np.float32(0.10 * traits.swelling) * np.exp(-((outside / 0.22) ** 2))
     surface.gloss += np.float32(0.25 * traits.swelling) * halo
 
