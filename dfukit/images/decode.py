@@ -16,8 +16,7 @@ from __future__ import annotations
 import hashlib
 import io
 import warnings
-from pathlib import Path
-from typing import IO
+from io import BufferedReader
 
 import numpy as np
 from attrs import frozen
@@ -63,21 +62,21 @@ class Picture:
 def register_heic() -> bool:
     """Teach Pillow to read HEIC where the extra `heic` is installed."""
     try:
-        import pillow_heif
+        import pillow_heif  # type: ignore[import-not-found, unused-ignore]
     except ImportError:
         return False
     pillow_heif.register_heif_opener()
     return True
 
 
-def digest(file: IO[bytes]) -> bytes:
+def digest(file: BufferedReader) -> bytes:
     """SHA-256 of an open file, 32 bytes; the file stands at its start again."""
-    value = hashlib.file_digest(file, "sha256").digest()  # type: ignore[arg-type]
+    value = hashlib.file_digest(file, "sha256").digest()
     file.seek(0)
     return value
 
 
-def decode(file: IO[bytes], box: Box | None, limits: Limits) -> Picture:
+def decode(file: BufferedReader, box: Box | None, limits: Limits) -> Picture:
     """Read one open file. `box` is (x, y, w, h) in pixels of the upright picture. Raises Unusable with the reason."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -92,7 +91,7 @@ def decode(file: IO[bytes], box: Box | None, limits: Limits) -> Picture:
             raise Unusable(f"cannot be decoded: {text[:200]}") from error
 
 
-def _decode(file: IO[bytes], box: Box | None, limits: Limits) -> Picture:
+def _decode(file: BufferedReader, box: Box | None, limits: Limits) -> Picture:
     image = _open(file, limits)
     kind = image.format or ""
     stored = image.size
@@ -101,6 +100,7 @@ def _decode(file: IO[bytes], box: Box | None, limits: Limits) -> Picture:
     image.draft("RGB", _draft_size(stored, box, limits.fit))
     image.load()
     image = _upright(image)
+    # Whoever applied the orientation, Pillow's reader or `_upright`: the longer side tells whether it was a turn.
     width, height = sorted(stored, reverse=image.width >= image.height)
     image = _resizable(image)
     scale = image.width / width, image.height / height
@@ -109,7 +109,7 @@ def _decode(file: IO[bytes], box: Box | None, limits: Limits) -> Picture:
     return Picture(pixels, width, height, kind, has_burned_in_text(pixels))
 
 
-def _open(file: IO[bytes], limits: Limits) -> Image.Image:
+def _open(file: BufferedReader, limits: Limits) -> Image.Image:
     # The cap is enforced below; Pillow's own counts differently and only warns at first.
     Image.MAX_IMAGE_PIXELS = None
     heic = register_heic()
@@ -198,7 +198,7 @@ def _area(box: Box | None, width: int, height: int) -> Box:
 
 
 def _fit(image: Image.Image, area: Box, scale: tuple[float, float], fit: str) -> Image.Image:
-    """256x256: the largest central square, or all of it with bars of black (grey for CMYK: none), or stretched."""
+    """256x256: the largest central square, or all of it between black bars, or stretched."""
     left, top, right, bottom = area
     width, height = right - left, bottom - top
     if fit == "crop":
@@ -216,7 +216,7 @@ def _fit(image: Image.Image, area: Box, scale: tuple[float, float], fit: str) ->
     longer = max(width, height)
     size = max(1, round(SIDE * width / longer)), max(1, round(SIDE * height / longer))
     picture = image.resize(size, FILTER, box=part, reducing_gap=3.0)
-    black = {"L": 0, "RGB": (0, 0, 0), "RGBA": (0, 0, 0, 255), "CMYK": (0, 0, 0, 255)}[image.mode]
+    black = {"L": (0,), "RGB": (0, 0, 0), "RGBA": (0, 0, 0, 255), "CMYK": (0, 0, 0, 255)}[image.mode]
     square = Image.new(image.mode, (SIDE, SIDE), black)
     square.paste(picture, ((SIDE - size[0]) // 2, (SIDE - size[1]) // 2))
     return square

@@ -172,7 +172,7 @@ def _assemble(index: Index, folder: Path, root: Path, positive: str | None) -> I
     classes = _classes(index)
     file = arrange(index, folder)
     stem = file.with_suffix("")
-    used = {label: number for label, number in index.rows(f"SELECT label, count(*) FROM {USED} GROUP BY label")}
+    used = dict(index.rows(f"SELECT label, count(*) FROM {USED} GROUP BY label"))
     for label in classes:
         if label not in used:
             path, reason = next(

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
 import sys
 import threading
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
@@ -24,9 +25,11 @@ from dfukit.images.decode import SIDE, Box
 if TYPE_CHECKING:
     from dfukit.config import DataSettings
 
-BATCH = 16
+BATCH = 8
 """Pictures of one round trip."""
 START_SECONDS = 120.0
+GRACE_SECONDS = 1.0
+"""How long a decoder may take to end by itself."""
 WORKERS = 8
 """Decoders at most."""
 
@@ -52,7 +55,7 @@ class Decoded:
     text: bool = False
 
 
-def decode_all(jobs: Iterable[Job], settings: DataSettings, workers: int = 0) -> Iterator[Decoded]:
+def decode_all(jobs: Iterable[Job], settings: DataSettings, workers: int = 0) -> Generator[Decoded, None, None]:
     """The jobs' results, in their order; `workers` processes at once (0: as many as there are cores, at most 8).
 
     Raises DataError where no decoder process can be started. A failing picture never raises.
@@ -129,11 +132,9 @@ class _Decoder:
         process = self._process or self._start()
         lines = [json.dumps({"path": str(job.path), "box": job.box}) for job in self._sent]
         assert process.stdin is not None
-        try:
+        with contextlib.suppress(OSError):  # it died: the missing answer tells
             process.stdin.write(("\n".join(lines) + "\n").encode())
             process.stdin.flush()
-        except OSError:
-            return  # it died: the missing answer tells
 
     def _start(self) -> subprocess.Popen[bytes]:
         package = str(Path(__file__).resolve().parents[2])
@@ -148,11 +149,9 @@ class _Decoder:
             env={**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},
         )
         assert self._process.stdin is not None
-        try:
+        with contextlib.suppress(OSError):  # it died: the missing answer tells
             self._process.stdin.write(json.dumps(self._limits).encode() + b"\n")
             self._process.stdin.flush()
-        except OSError:
-            pass  # the missing answer tells
         answer, _, _ = self._receive(START_SECONDS)
         if answer is None:
             raise DataError(f"the decoder process does not start (exit status {self._stop()}): {sys.executable} -c ...")
@@ -185,12 +184,14 @@ class _Decoder:
         process, self._process = self._process, None
         if process is None:
             return None
+        assert process.stdin is not None
+        assert process.stdout is not None
+        with contextlib.suppress(OSError):  # jobs that a dead process did not take
+            process.stdin.close()
+        # An idle decoder ends when its jobs end, and one that crashed keeps its own exit status.
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(GRACE_SECONDS)
         process.kill()
         code = process.wait()
-        for pipe in (process.stdin, process.stdout):
-            if pipe is not None:
-                try:
-                    pipe.close()
-                except OSError:
-                    pass  # unsent jobs of a dead process
+        process.stdout.close()
         return code

@@ -69,9 +69,13 @@ def decode_missing(index: Index, folder: Path, root: Path, settings: DataSetting
             yield Job(root / missing[0], json.loads(missing[1]))
 
     name = f"pixels-{uuid.uuid4().hex[:12]}.u8"
-    with contextlib.ExitStack() as block, (folder / name).open("wb") as file:
+    with (
+        contextlib.ExitStack() as block,
+        (folder / name).open("wb") as file,
+        contextlib.closing(decode_all(jobs(), settings)) as results,
+    ):
         row = 0
-        for done, result in enumerate(decode_all(jobs(), settings), 1):
+        for done, result in enumerate(results, 1):
             if done % COMMIT == 1:
                 block.enter_context(index.transaction())
             index.put(waiting.popleft(), result, limits, name, row)
@@ -89,7 +93,7 @@ def decode_missing(index: Index, folder: Path, root: Path, settings: DataSetting
 def arrange(index: Index, folder: Path) -> Path:
     """The one pixel file whose rows are the used pictures in the order of their paths; others are deleted."""
     place = f"SELECT file, row FROM {USED} ORDER BY path"
-    first = next(index.rows(place), (None, 0))[0]
+    first: str = next(index.rows(place), ("", 0))[0]
     count = 0
     in_order = True
     for file, row in index.rows(place):

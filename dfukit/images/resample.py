@@ -15,5 +15,5 @@ def resize(pixels: np.ndarray, size: int) -> np.ndarray:
         return pixels
     resized = np.empty((len(pixels), size, size, 3), np.uint8)
     for picture, target in zip(pixels, resized, strict=True):
-        target[...] = Image.fromarray(np.asarray(picture)).resize((size, size), FILTER)
+        target[...] = np.asarray(Image.fromarray(np.asarray(picture)).resize((size, size), FILTER))
     return resized

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from dfukit.config import DataSettings
 
 PARTS = ("train", "validation", "test")
+SWEEPS = 3
+"""Times that all patients are tried in other parts."""
 
 
 @frozen(eq=False)
@@ -37,10 +39,10 @@ class Split:
 def make_split(images: ImageSet, settings: DataSettings) -> Split:
     """By patient and stratified by class; the same for the same pictures, patients and `data.split_seed`.
 
-    Shares count patients of a class, with pictures of one patient staying together, as do files with equal content. Each
-    class has a patient in each part where it has three. A manifest's `split` column is honoured; pictures without an entry in
-    it fill up the parts. Raises DataError where a patient is assigned to two parts or a part stays empty, ConfigError
-    where the shares leave no test part.
+    Shares are kept for the patients and the pictures of each class. Pictures of one patient stay together, as do files
+    with equal content. Each class has a patient in each part where it has three. A manifest's `split` column is
+    honoured; pictures without an entry in it fill up the parts. Raises DataError where a patient is assigned to two
+    parts or a part stays empty, ConfigError where the shares leave nothing to a part.
     """
     shares = _shares(settings)
     units = _units(images)
@@ -63,23 +65,77 @@ def make_split(images: ImageSet, settings: DataSettings) -> Split:
 
 
 def distribute(weights: np.ndarray, shares: np.ndarray, fixed: np.ndarray, order: np.ndarray) -> np.ndarray:
-    """The part int64 [U] of each unit.
+    """The part int64 [U] of each unit, a unit being what must stay together.
 
-    weights [U, K]: pictures that a unit has of each class; shares [3]; fixed [U]: a part or -1; order [U]: a permutation
-    that decides between equals.
+    weights [U, K]: pictures that a unit has of each class; shares [3]; fixed [U]: a part or -1; order [U]: a
+    permutation of the units that decides between equals.
     """
     present = weights > 0
-    # Each class counts twice, by its patients and by its pictures, each time as shares of its total.
+    # Each class counts twice, by its patients and by its pictures, each time as shares of its total. A split costs
+    # the squared distance of what the parts hold from what they should, relative to their share.
     values = np.concatenate([present / present.sum(0), weights / weights.sum(0)], 1)
+    squares = (values**2).sum(1)
     parts = fixed.copy()
     filled = np.stack([values[parts == part].sum(0) for part in range(3)])
     free = order[parts[order] < 0]
-    largest_first = free[np.argsort(-values[free].max(1), kind="stable")]
-    for unit in largest_first:
-        part = int(np.argmin((filled - shares[:, None]) @ values[unit]))
+    # The largest first: small units can still level out what they leave.
+    for unit in free[np.argsort(-values[free].max(1), kind="stable")]:
+        part = int(np.argmin((2 * (filled - shares[:, None]) @ values[unit] + squares[unit]) / shares))
         parts[unit] = part
         filled[part] += values[unit]
+    _level(parts, free, values, filled, shares)
+    _fill_gaps(parts, free, present)
     return parts
+
+
+def _level(parts: np.ndarray, free: np.ndarray, values: np.ndarray, filled: np.ndarray, shares: np.ndarray) -> None:
+    """Move single units, in place, as long as that makes the split cheaper."""
+    squares = (values**2).sum(1)
+    for _ in range(SWEEPS):
+        moved = False
+        for unit in free:
+            here = parts[unit]
+            filled[here] -= values[unit]
+            part = int(np.argmin((2 * (filled - shares[:, None]) @ values[unit] + squares[unit]) / shares))
+            filled[part] += values[unit]
+            parts[unit] = part
+            moved = moved or part != here
+        if not moved:
+            return
+
+
+def _fill_gaps(parts: np.ndarray, free: np.ndarray, present: np.ndarray) -> None:
+    """Move or swap units, in place, until each class has one in each part, where there are enough of them.
+
+    With two of a class, training and test part come first.
+    """
+    held = np.stack([present[parts == part].sum(0) for part in range(3)])
+    for part, label in ((part, label) for part in (0, 2, 1) for label in range(present.shape[1])):
+        if held[part, label]:
+            continue
+        missing = _missing(held)
+        for unit in free[present[free, label]]:
+            # Alone, or against a unit of the part that lacks the class.
+            for other in (None, *free[parts[free] == part]):
+                after = held.copy()
+                after[parts[unit]] -= present[unit]
+                after[part] += present[unit]
+                if other is not None:
+                    after[part] -= present[other]
+                    after[parts[unit]] += present[other]
+                if _missing(after) < missing:
+                    if other is not None:
+                        parts[other] = parts[unit]
+                    parts[unit] = part
+                    held = after
+                    break
+            if held[part, label]:
+                break
+
+
+def _missing(held: np.ndarray) -> float:
+    """How much is missing where a part has no unit of a class; the validation part counts least."""
+    return float((held == 0).sum(1) @ np.array([1.2, 1.0, 1.1]))
 
 
 def _shares(settings: DataSettings) -> np.ndarray:
@@ -116,9 +172,9 @@ def _fixed(images: ImageSet, units: np.ndarray, count: int) -> np.ndarray:
     for i in np.flatnonzero(images.assigned >= 0):
         part, before = int(images.assigned[i]), int(fixed[units[i]])
         if before not in (-1, part):
-            patient = images.patients[int(images.groups[i])]
+            patient, path = images.patients[int(images.groups[i])], images.paths[int(i)]
             raise DataError(
-                f"the split column puts patient {patient!r} into {PARTS[before]} and {PARTS[part]} ({images.paths[i]}): "
+                f"the split column puts patient {patient!r} into {PARTS[before]} and {PARTS[part]} ({path}): "
                 "a patient belongs to one part"
             )
         fixed[units[i]] = part
