@@ -93,7 +93,7 @@ def test_the_severity_of_the_classes_overlaps() -> None:
 
 
 def test_colours_tell_the_classes_apart_but_not_always() -> None:
-    pixels, labels, groups = draw_set(patients=240, pictures=1, seed=11, size=48)
+    pixels, labels, groups = draw_set(patients=200, pictures=1, seed=11, size=32)
     infected = labels == CLASSES.index("infected")
     classifier = make_pipeline(StandardScaler(), LogisticRegression(C=0.1, max_iter=1000))
     scores = cross_val_predict(

@@ -10,7 +10,7 @@ from dfukit.phantom.noise import Field, smooth
 from dfukit.phantom.surface import EXTENT, Surface
 
 # Paper pad, blue drape, green drape, grey floor, dark room, sRGB.
-DRAPES = ((0.90, 0.90, 0.88), (0.35, 0.50, 0.66), (0.36, 0.56, 0.50), (0.45, 0.44, 0.43), (0.13, 0.13, 0.14))
+DRAPES = ((0.90, 0.90, 0.88), (0.42, 0.53, 0.64), (0.44, 0.55, 0.51), (0.45, 0.44, 0.43), (0.13, 0.13, 0.14))
 VIEWER = np.array((0.0, 0.0, 1.0), np.float32)
 
 
@@ -63,7 +63,7 @@ def light(rng: np.random.Generator, seen: Surface) -> Field:
 
     ambient = np.float32(rng.uniform(0.25, 0.55))
     diffuse = ambient + (1 - ambient) * facing(towards)
-    shine = np.float32(rng.uniform(0.3, 1.0)) * seen.gloss**2 * facing(half) ** 60
+    shine = np.float32(rng.uniform(0.2, 0.9)) * seen.gloss**2 * facing(half) ** 60
     sheen = np.float32(rng.uniform(0.0, 0.10)) * facing(half) ** 14
     foot = seen.colour**2.2 * diffuse + shine + sheen
 
@@ -80,7 +80,7 @@ def expose(rng: np.random.Generator, linear: Field) -> NDArray[np.uint8]:
     axis = np.linspace(-1, 1, size, dtype=np.float32)
     centre = rng.normal(0, 0.25, 2).astype(np.float32)
     falloff = (axis[:, None] - centre[0]) ** 2 + (axis[None, :] - centre[1]) ** 2
-    warmth, tint = rng.normal(0, 0.07), rng.normal(0, 0.03)
+    warmth, tint = rng.normal(0, 0.055), rng.normal(0, 0.025)
     balance = np.exp(np.array((warmth, tint, -warmth), np.float32) + np.float32(rng.normal(0.12, 0.16)))
     linear = linear * balance[:, None, None] / (1 + np.float32(rng.uniform(0, 0.35)) * falloff)
     linear = blur(linear, np.float32(rng.uniform(0, 0.8)))

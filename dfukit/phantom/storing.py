@@ -18,7 +18,7 @@ from dfukit.phantom.drawing import CLASSES, Progress, draw_patients, labels_and_
 
 SIZE = 256
 
-DRAWING = 1
+DRAWING = 2
 """Raised with every change of what is drawn, so that no older cache is read."""
 
 

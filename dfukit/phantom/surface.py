@@ -88,7 +88,7 @@ def bare_skin(rng: np.random.Generator, traits: Traits, x: Field, y: Field) -> S
     tones = np.array(SKIN, np.float32) / 255
     tone = np.array([np.interp(traits.tone, range(len(tones)), tones[:, c]) for c in range(3)], np.float32)
     tone = tone * (1 + rng.normal(0, 0.03, 3).astype(np.float32))
-    mottle = np.float32(0.14 * traits.mottling) * fractal(rng, size, 7, 5)
+    mottle = np.float32(0.10 * traits.mottling) * fractal(rng, size, 7, 5)
     pores = smooth(rng, size, (150, 150))
     wrinkles = ramp(np.abs(smooth(rng, size, (34, 16))), 0.30, 0.0)
     wrinkles += ramp(np.abs(smooth(rng, size, (18, 30))), 0.25, 0.0)
@@ -111,8 +111,8 @@ def redden(rng: np.random.Generator, traits: Traits, outline: Outline, surface: 
     reach = 0.10 + 0.45 * traits.spread
     uneven = np.clip(1 + 0.35 * fractal(rng, size, 5, 3), 0, 2)
     halo = np.exp(-((outside * uneven / np.float32(reach)) ** 2))
-    rim = 0.35 * np.exp(-outside / 0.05)
-    blood = np.float32(0.95 * traits.erythema) * halo * (1 + 0.2 * fractal(rng, size, 12, 3)) + rim
+    rim = 0.30 * np.exp(-outside / 0.05)
+    blood = np.float32(1.15 * traits.erythema) * halo * (1 + 0.2 * fractal(rng, size, 12, 3)) + rim
     surface.colour *= np.exp(-blood * BLOOD)
     surface.height += np.float32(0.10 * traits.swelling) * np.exp(-((outside / 0.22) ** 2))
     surface.gloss += np.float32(0.25 * traits.swelling) * halo
@@ -139,7 +139,7 @@ def open_wound(rng: np.random.Generator, traits: Traits, outline: Outline, surfa
     """The wound's bed: granulation, slough over a part of it, necrosis over another, sunk below a shaded rim."""
     size = len(outline.distance)
     inside = ramp(outline.distance, 0.015, -0.015)
-    deep = ramp(outline.distance, 0.02, -0.12)
+    deep = ramp(outline.distance, 0.03, -0.12)
     grain = smooth(rng, size, (110, 110)) + 0.6 * smooth(rng, size, (60, 60))
     coarse = fractal(rng, size, 9, 5)
     surface.lay(GRANULATION, 0.45 + 0.22 * coarse + 0.14 * grain, inside)
@@ -156,10 +156,10 @@ def open_wound(rng: np.random.Generator, traits: Traits, outline: Outline, surfa
     surface.lay(NECROSIS, 0.4 + 0.3 * coarse + 0.12 * grain, 0.95 * necrotic)
 
     lip = np.exp(-(((outline.distance + 0.02) / 0.025) ** 2)) * inside
-    surface.colour *= 1 - np.float32(0.40 * traits.depth) * lip - np.float32(0.15 * traits.depth) * deep
-    surface.height -= np.float32(0.16 * traits.depth) * deep + 0.006 * inside
-    surface.height += inside * (0.0045 * grain * (1 - 0.6 * necrotic) + 0.010 * coarse)
-    wet = np.clip(0.55 + 0.3 * smooth(rng, size, (12, 12)) - 0.35 * necrotic, 0.1, 0.9)
+    surface.colour *= 1 - np.float32(0.40 * traits.depth) * lip - np.float32(0.18 * traits.depth) * deep
+    surface.height -= np.float32(0.22 * traits.depth) * deep + 0.006 * inside
+    surface.height += inside * (0.0045 * grain * (1 - 0.6 * necrotic) + 0.007 * coarse)
+    wet = np.clip(0.45 + 0.3 * smooth(rng, size, (12, 12)) - 0.35 * necrotic, 0.1, 0.9)
     surface.gloss += inside * (wet - surface.gloss)
 
 
