@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from attrs import frozen
 
+from dfukit.images.decode import SIDE
 from dfukit.images.index import USED, Index
 
 FEW_PICTURES = 1000
 FEW_IN_CLASS = 50
-FAR_FROM_SQUARE = 1.5
-"""Longer side over shorter side."""
+FEW_PATIENTS = 3
+"""Patients that a class needs to be in each part of the split."""
+IMBALANCE = 5.0
+"""Largest class over smallest, from which it is worth a warning."""
+FAR_FROM_SQUARE = 1.6
+"""Longer side over shorter side; above 3:2, the shape of most cameras."""
+MANY = 0.2
+"""Share of the pictures that counts as many."""
+EXAMPLES = 3
+"""Paths named in a warning."""
 
 EXCLUDED = """
 SELECT path, reason FROM refused
@@ -33,7 +42,7 @@ class Excluded:
 
 @frozen
 class DataCheck:
-    """The state of a set of pictures; `as_table` is its JSON form."""
+    """The state of a set of pictures; `as_table` is its JSON form, `lines` what a person reads."""
 
     name: str
     usable: int
@@ -47,7 +56,7 @@ class DataCheck:
     sizes: Mapping[str, Sequence[int]]
     """"width" and "height": smallest, median and largest, in pixels."""
     shapes: Mapping[str, int]
-    """Pictures that are "square", "wide" or "tall"."""
+    """Pictures that are "square" (5:4 at most), "wide" or "tall"."""
     formats: Mapping[str, int]
     warnings: Sequence[str]
     cache: str
@@ -69,26 +78,45 @@ class DataCheck:
             "cache": self.cache,
         }
 
+    def lines(self) -> Iterator[str]:
+        """The check as text, a line at a time."""
+        yield f"{self.name}: {self.usable} usable pictures, {len(self.excluded)} excluded"
+        for label, number in self.labels.items():
+            yield f"  {label}: {number} ({number / self.usable:.0%})"
+        yield f"patients: {self.patients}" + ("" if self.patients_known else " (clusters of near-duplicates)")
+        yield f"duplicates: {self.duplicates}, of which {self.exact_duplicates} exact"
+        for side, (low, middle, high) in self.sizes.items():
+            yield f"{side}: {low} to {high} pixels, median {middle}"
+        for title, counts in (("shapes", self.shapes), ("formats", self.formats)):
+            if counts:
+                yield f"{title}: " + ", ".join(f"{name} {number}" for name, number in counts.items())
+        if self.cache:
+            yield f"cache: {self.cache}"
+        for one in self.excluded:
+            yield f"excluded: {one.path}: {one.reason}"
+        for warning in self.warnings:
+            yield f"warning: {warning}"
+
 
 def check_arrays(
-    name: str, classes: Sequence[str], labels: np.ndarray, patients: int, sha256: Sequence[str]
+    name: str, classes: Sequence[str], labels: np.ndarray, groups: np.ndarray, sha256: Sequence[str]
 ) -> DataCheck:
     """The check of pictures that lie in no folder."""
     exact = len(sha256) - len(set(sha256))
-    counts = np.bincount(labels, minlength=len(classes))
+    numbers = _numbers(classes, labels)
     return DataCheck(
         name=name,
         usable=len(labels),
-        labels={label: int(count) for label, count in zip(classes, counts, strict=True)},
+        labels=numbers,
         excluded=(),
-        patients=patients,
+        patients=len(np.unique(groups)),
         patients_known=True,
         duplicates=exact,
         exact_duplicates=exact,
-        sizes={},
-        shapes={},
+        sizes={"width": (SIDE,) * 3, "height": (SIDE,) * 3},
+        shapes={"square": len(labels)},
         formats={},
-        warnings=(),
+        warnings=tuple(_of_counts(numbers)),
         cache="",
     )
 
@@ -97,26 +125,121 @@ def check_index(
     index: Index,
     root: Path,
     folder: Path,
-    near: np.ndarray,
+    classes: Sequence[str],
+    labels: np.ndarray,
     groups: np.ndarray,
-    patients: Sequence[str],
     known: bool,
+    near: np.ndarray,
 ) -> DataCheck:
-    """The check of a folder whose pictures are decoded."""
+    """The check of a folder whose pictures are decoded; `near` are clusters of near-duplicates [N]."""
     usable = len(near)
-    labels = dict(index.rows(f"SELECT label, count(*) FROM {USED} GROUP BY label ORDER BY label"))
+    numbers = _numbers(classes, labels)
+    exact = usable - int(index.one(f"SELECT count(DISTINCT sha256) FROM {USED}"))
+    excluded = tuple(Excluded(path, reason) for path, reason in index.rows(EXCLUDED))
+    warnings = [
+        *_of_counts(numbers),
+        *_of_patients(index, root, classes, labels, groups, known),
+        *_of_copies(index, near, groups, exact),
+        *_of_pixels(index, usable),
+    ]
+    if len(excluded) > MANY * (usable + len(excluded)):
+        warnings.append(f"{len(excluded)} of {usable + len(excluded)} files are excluded")
+    wide, tall = (
+        int(index.one(f"SELECT count(*) FROM {USED} AND {longer} > 1.25 * {shorter}"))
+        for longer, shorter in (("width", "height"), ("height", "width"))
+    )
     return DataCheck(
         name=root.name,
         usable=usable,
-        labels=labels,
-        excluded=tuple(Excluded(path, reason) for path, reason in index.rows(EXCLUDED)),
-        patients=len(patients),
+        labels=numbers,
+        excluded=excluded,
+        patients=len(np.unique(groups)),
         patients_known=known,
         duplicates=usable - len(np.unique(near)),
-        exact_duplicates=usable - int(index.one(f"SELECT count(DISTINCT sha256) FROM {USED}")),
-        sizes={},
-        shapes={},
+        exact_duplicates=exact,
+        sizes={side: _spread(index, side, usable) for side in ("width", "height")},
+        shapes={"square": usable - wide - tall, "wide": wide, "tall": tall},
         formats=dict(index.rows(f"SELECT format, count(*) FROM {USED} GROUP BY format ORDER BY 2 DESC, 1")),
-        warnings=(),
+        warnings=tuple(warnings),
         cache=str(folder),
     )
+
+
+def _numbers(classes: Sequence[str], labels: np.ndarray) -> dict[str, int]:
+    counts = np.bincount(labels, minlength=len(classes))
+    return {label: int(count) for label, count in zip(classes, counts, strict=True)}
+
+
+def _spread(index: Index, side: str, usable: int) -> tuple[int, int, int]:
+    query = f"SELECT {side} FROM {USED} ORDER BY {side} LIMIT 1 OFFSET ?"
+    return int(index.one(query, 0)), int(index.one(query, usable // 2)), int(index.one(query, usable - 1))
+
+
+def _of_counts(labels: Mapping[str, int]) -> Iterator[str]:
+    usable = sum(labels.values())
+    if usable < FEW_PICTURES:
+        yield f"{usable} pictures are fewer than {FEW_PICTURES}: expect wide intervals and a generator that copies"
+    for label, number in labels.items():
+        if number < FEW_IN_CLASS:
+            yield f"label {label!r} has {number} pictures, fewer than {FEW_IN_CLASS}"
+    if len(labels) == 1:
+        yield f"one label only ({next(iter(labels))!r}): a generator can be trained, a classifier cannot"
+    elif max(labels.values()) > IMBALANCE * min(labels.values()):
+        counts = ", ".join(f"{label} {number}" for label, number in labels.items())
+        yield f"the labels are out of balance: {counts}"
+
+
+def _of_patients(
+    index: Index, root: Path, classes: Sequence[str], labels: np.ndarray, groups: np.ndarray, known: bool
+) -> Iterator[str]:
+    if not known:
+        unknown = int(index.one(f"SELECT count(*) FROM {USED} AND patient = ''"))
+        which = "no picture's patient is known" if unknown == len(groups) else f"{unknown} pictures have no patient"
+        yield (
+            f"{which}: near-duplicates count as one patient, but two visits of a patient may lie on both sides of the "
+            "split; give --patients CSV or --patient-pattern REGEX"
+        )
+    for number, label in enumerate(classes):
+        owners = len(np.unique(groups[labels == number]))
+        if owners < FEW_PATIENTS:
+            yield f"label {label!r} has {owners} patients: some part of the split goes without it"
+    in_root = "instr(path, '/') = 0"
+    loose = int(index.one(f"SELECT count(*) FROM {USED} AND {in_root} AND label = ?", root.name))
+    if loose and len(classes) > 1:
+        yield f"{loose} pictures lie in the folder itself, beside the label folders: they count as {root.name!r}"
+
+
+def _of_copies(index: Index, near: np.ndarray, groups: np.ndarray, exact: int) -> Iterator[str]:
+    if exact:
+        yield f"{exact} files repeat another file byte by byte"
+    twice = (
+        "SELECT min(path), max(path) FROM (SELECT entry.path AS path, entry.label AS label, sha256 "
+        f"FROM {USED}) GROUP BY sha256 HAVING min(label) != max(label)"
+    )
+    contradictions = list(index.rows(twice))
+    if contradictions:
+        first, second = contradictions[0]
+        yield f"{len(contradictions)} pictures lie there under two labels, for instance {first} and {second}"
+    pairs = np.unique(np.stack([near, groups]), axis=1)
+    clusters, owners = np.unique(pairs[0], return_counts=True)
+    shared = int((owners > 1).sum())
+    if shared:
+        position = int(np.flatnonzero(near == clusters[np.argmax(owners > 1)])[0])
+        path = index.one(f"SELECT path FROM {USED} ORDER BY path LIMIT 1 OFFSET ?", position)
+        yield f"{shared} photographs lie there, nearly alike, under several patients, for instance {path}"
+
+
+def _of_pixels(index: Index, usable: int) -> Iterator[str]:
+    far = int(index.one(f"SELECT count(*) FROM {USED} AND max(width, height) > {FAR_FROM_SQUARE} * min(width, height)"))
+    if far > MANY * usable:
+        yield f"{far} pictures are far from square: look at what data.fit = crop cuts away, or choose pad"
+    small = int(index.one(f"SELECT count(*) FROM {USED} AND min(width, height) < {SIDE // 2}"))
+    if small > MANY * usable:
+        yield f"{small} pictures are smaller than {SIDE // 2} pixels: they are blown up to {SIDE}"
+    text = [path for (path,) in index.rows(f"SELECT path FROM {USED} AND text ORDER BY path")]
+    if text:
+        examples = ", ".join(text[:EXAMPLES])
+        yield (
+            f"{len(text)} pictures seem to carry a date or other print, for instance {examples}: a date identifies, and "
+            "a generator learns to draw it"
+        )

@@ -148,7 +148,7 @@ def from_arrays(
         patients=patients,
         patients_known=True,
         pixels=pixels,
-        check=check_arrays(name, classes, labels, len(patients), sha256),
+        check=check_arrays(name, classes, labels, groups, sha256),
         assigned=None,
         stem=stem,
     )
@@ -186,7 +186,8 @@ def _assemble(index: Index, folder: Path, root: Path, positive: str | None) -> I
     near = _near(pixels, stem)
     groups, patients, known = group(index, near)
     number = {label: i for i, label in enumerate(classes)}
-    labels = (number[label] for (label,) in index.rows(f"SELECT label FROM {USED} ORDER BY path"))
+    texts = index.rows(f"SELECT label FROM {USED} ORDER BY path")
+    labels = np.fromiter((number[label] for (label,) in texts), np.int64, count)
     assigned = np.fromiter((part for (part,) in index.rows(f"SELECT part FROM {USED} ORDER BY path")), np.int64, count)
     return ImageSet(
         name=root.name,
@@ -195,12 +196,12 @@ def _assemble(index: Index, folder: Path, root: Path, positive: str | None) -> I
         positive=positive,
         paths=Texts(path for (path,) in index.rows(f"SELECT path FROM {USED} ORDER BY path")),
         sha256=Texts(digest.hex() for (digest,) in index.rows(f"SELECT sha256 FROM {USED} ORDER BY path")),
-        labels=np.fromiter(labels, np.int64, count),
+        labels=labels,
         groups=groups,
         patients=patients,
         patients_known=known,
         pixels=pixels,
-        check=check_index(index, root, folder, near, groups, patients, known),
+        check=check_index(index, root, folder, classes, labels, groups, known, near),
         assigned=assigned if (assigned >= 0).any() else None,
         stem=stem,
     )
