@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from dfukit.pipeline import Run, run
     from dfukit.predict import load_classifier
     from dfukit.sample import load_generator
-    from dfukit.score import score_folders as score
+    from dfukit.scoring import score
     from dfukit.settings import choice, flag, names, real, text, whole
 
 __version__ = "0.1.0"
@@ -75,17 +75,12 @@ _HOMES = {
     "dfukit.pipeline": ("Run", "run"),
     "dfukit.predict": ("load_classifier",),
     "dfukit.sample": ("load_generator",),
+    "dfukit.scoring": ("score",),
     "dfukit.settings": ("choice", "flag", "names", "real", "text", "whole"),
 }
 
 
 def __getattr__(name: str) -> object:
-    # `dfukit.score` is both a module and the function of design: the function wins.
-    if name == "score":
-        from dfukit.score import score_folders
-
-        globals()["score"] = score_folders
-        return score_folders
     for module, names_there in _HOMES.items():
         if name in names_there:
             value: object = getattr(importlib.import_module(module), name)

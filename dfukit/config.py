@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import importlib.resources
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -164,14 +164,14 @@ def resolve(
     preset: str = "",
     file: Path | None = None,
     flags: Mapping[str, Any] | None = None,
-    assignments: Iterable[str] = (),
+    settings: Mapping[str, Any] | None = None,
 ) -> RunConfig:
     """Put the layers together; later wins: defaults < suggestions < preset < file < named flags < `--set`.
 
-    `flags` is a nested table like the file's. A preset tunes the components that it names and never chooses them.
-    Raises ConfigError naming the key.
+    `flags` is a nested table like the file's, `settings` a flat one: {"gan.batch_size": 32}. A preset tunes the components
+    that it names and never chooses them. Raises ConfigError naming the key.
     """
-    told = _layers(file, flags or {}, assignments)
+    told = _layers(file, flags or {}, nest(settings or {}))
     preset = preset or _last(told, "preset") or ("standard" if _data_path(told) else "demo")
     for _, table in told:
         table.pop("preset", None)
@@ -226,20 +226,29 @@ def read_toml(file: Path) -> dict[str, Any]:
         raise ConfigError(f"--config {file} is not valid TOML: {error}") from None
 
 
+def nest(flat: Mapping[str, Any]) -> dict[str, Any]:
+    """{"gan.batch_size": 32} -> {"gan": {"batch_size": 32}}. Raises ConfigError where a key is section and setting."""
+    nested: dict[str, Any] = {}
+    for key, value in flat.items():
+        *sections, last = key.split(".")
+        table = nested
+        for section in sections:
+            table = table.setdefault(section, {})
+            if not isinstance(table, dict):
+                raise ConfigError(f"{key}: {section} is a setting and a section at once")
+        table[last] = value
+    return nested
+
+
 Layer = tuple[str, dict[str, Any]]
 
 
-def _layers(file: Path | None, flags: Mapping[str, Any], assignments: Iterable[str]) -> list[Layer]:
+def _layers(file: Path | None, flags: Mapping[str, Any], settings: dict[str, Any]) -> list[Layer]:
     layers: list[Layer] = []
     if file is not None:
         layers.append((str(file), read_toml(file)))
     layers.append(("option", copy.deepcopy(dict(flags))))
-    for assignment in assignments:
-        key, value = s.read_assignment(assignment)
-        nested: Any = value
-        for part in reversed(key.split(".")):
-            nested = {part: nested}
-        layers.append(("--set", nested))
+    layers.append(("--set", settings))
     for label, table in layers:
         for section, values in table.items():
             if section != "preset" and not isinstance(values, dict):

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import contextlib
 from contextlib import AbstractContextManager
-from pathlib import Path
 
 import torch
 from attrs import frozen
 
+from dfukit import hardware
 from dfukit.config import RunSettings
 from dfukit.errors import ConfigError
 
@@ -56,5 +56,4 @@ def _device(name: str) -> torch.device:
 def _fast_bf16(device: torch.device) -> bool:
     if device.type == "cuda":
         return torch.cuda.get_device_capability(device) >= (8, 0)
-    cpu = Path("/proc/cpuinfo")
-    return device.type == "cpu" and cpu.is_file() and "amx_bf16" in cpu.read_text()
+    return device.type == "cpu" and hardware.cpu_bf16()

@@ -20,7 +20,7 @@ from dfukit.interfaces import Augmentation, Batch, Critic, Generator, Loss, Scor
 from dfukit.judge import Judge
 from dfukit.progress import Progress
 from dfukit.rundir import RunDir
-from dfukit.score import StoppingDistance
+from dfukit.scoring import StoppingDistance
 from dfukit.weights import Description
 
 

@@ -20,7 +20,7 @@ from dfukit.errors import DivergedError
 from dfukit.interfaces import Critic, Generator, Step
 from dfukit.progress import Progress
 from dfukit.rundir import RunDir
-from dfukit.score import StoppingDistance
+from dfukit.scoring import StoppingDistance
 
 GRID = 8
 """Rows and columns of a sample grid."""

@@ -19,10 +19,12 @@ from dfukit.component import ImageSpec
 from dfukit.errors import ConfigError, DataError
 from dfukit.interfaces import Generator, Step
 from dfukit.judge import to_uint8
+from dfukit.rundir import RunDir
 from dfukit.settings import guess
 from dfukit.weights import Description
 
 BATCH = 64
+MANIFEST_FILE = "manifest.csv"
 MANIFEST = ("path", "label", "sha256", "seed", "number", "note")
 
 
@@ -59,7 +61,7 @@ class Samples:
         writer = csv.writer(table, lineterminator="\n")
         writer.writerow(MANIFEST)
         writer.writerows(rows)
-        rundir.write_text(folder / "manifest.csv", table.getvalue())
+        rundir.write_text(folder / MANIFEST_FILE, table.getvalue())
 
 
 @frozen(eq=False)
@@ -131,6 +133,20 @@ def load_generator(path: str | Path) -> LoadedGenerator:
     if not isinstance(network, Generator):
         raise DataError(f"{path}: {description.chosen.name} is no dfukit.interfaces.Generator")
     return LoadedGenerator(network, description)
+
+
+def read_samples(run: RunDir, classes: tuple[str, ...]) -> Samples:
+    """The synthetic set of a run folder, as its manifest lists it."""
+    try:
+        with run.manifest.open(newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+        pixels = [np.asarray(Image.open(run.synthetic / row["path"]).convert("RGB")) for row in rows]
+        labels = np.array([classes.index(row["label"]) for row in rows], dtype=np.int64)
+    except (OSError, KeyError, ValueError) as error:
+        raise DataError(f"{run.synthetic}: the synthetic set cannot be read ({error}); train the run anew") from None
+    if not rows:
+        raise DataError(f"{run.manifest} lists no pictures; train the run anew")
+    return Samples(np.stack(pixels), labels, classes, int(rows[0]["seed"]), rows[0]["note"])
 
 
 def _png(picture: Image.Image, note: str) -> bytes:

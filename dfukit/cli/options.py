@@ -73,7 +73,7 @@ def json_option(command: F) -> F:
 
 def configure(options: dict[str, Any]) -> RunConfig:
     """The configuration that the options of `configuration_options` stand for."""
-    from dfukit import config, registry
+    from dfukit import config, registry, settings
 
     flags: dict[str, Any] = {}
     for option, key in SETTINGS.items():
@@ -86,7 +86,7 @@ def configure(options: dict[str, Any]) -> RunConfig:
         preset=options.get("preset") or "",
         file=options.get("file"),
         flags=flags,
-        assignments=options.get("assignments") or (),
+        settings=dict(settings.read_assignment(assignment) for assignment in options.get("assignments") or ()),
     )
 
 

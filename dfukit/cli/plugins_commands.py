@@ -1,0 +1,76 @@
+"""dfukit plugins list, show."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from dfukit.cli.options import emit, json_option
+
+
+@click.group()
+def plugins() -> None:
+    """List and show components."""
+
+
+@plugins.command("list")
+@json_option
+def list_(as_json: bool) -> None:
+    """Every component: kind, name, package, version, summary."""
+    from dfukit import registry
+
+    known = registry.load()
+    if as_json:
+        emit([_row(offer) for offer in known.offers])
+    else:
+        for offer in sorted(known.offers, key=lambda offer: (offer.kind, offer.component.name)):
+            package = f"{offer.package} {offer.version}"
+            click.echo(f"{offer.kind:13} {offer.component.name:16} {package:16} {offer.component.summary}")
+    for culprit in known.broken:
+        click.echo(f"broken: {culprit}; repair it or pip uninstall {culprit.package}", err=True)
+
+
+@plugins.command()
+@click.argument("reference", metavar="[KIND/]NAME")
+@json_option
+def show(reference: str, as_json: bool) -> None:
+    """The settings of a component: type, default, bounds, help."""
+    from dfukit import registry
+    from dfukit.errors import ConfigError
+
+    known = registry.load()
+    kind, _, name = reference.rpartition("/")
+    kinds = [kind] if kind else [kind for kind in registry.HOOKS if any(o.component.name == name for o in known.of_kind(kind))]
+    if not kinds:
+        names = sorted({offer.component.name for offer in known.offers})
+        raise ConfigError(f"no component is called {name}; installed: {', '.join(names)}")
+    rows = [_row(known.find(kind, name)) for kind in kinds]
+    if as_json:
+        emit(rows)
+        return
+    for row in rows:
+        click.echo(f"{row['kind']}/{row['name']} of {row['package']} {row['version']}: {row['summary']}")
+        for setting in row["settings"]:
+            limits = ", ".join(f"{key} {value}" for key, value in setting.items() if key in ("low", "high", "above", "options"))
+            click.echo(f"  {setting['name']} = {setting['default']!r}  {setting['type']}{f' ({limits})' if limits else ''}: {setting['help']}")
+        for section, values in row["suggests"].items():
+            click.echo(f"  suggests {section}: " + ", ".join(f"{key} = {value!r}" for key, value in values.items()))
+        if row["citation"]:
+            click.echo(f"  {row['citation']}")
+
+
+def _row(offer: Any) -> dict[str, Any]:
+    from dfukit import settings
+
+    component = offer.component
+    return {
+        "kind": offer.kind,
+        "name": component.name,
+        "package": offer.package,
+        "version": offer.version,
+        "summary": component.summary,
+        "settings": settings.known(component.settings),
+        "suggests": {section: dict(values) for section, values in component.suggests.items()},
+        "citation": component.citation,
+    }

@@ -1,0 +1,80 @@
+"""dfukit sample, score, predict: using what a run made."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from dfukit.cli.options import emit, json_option, showing
+
+
+def _in_run(reference: str, name: str) -> Path:
+    """A weights file as named, or that of a run folder, a run's name or `latest`."""
+    from dfukit import rundir
+
+    path = Path(reference)
+    if path.is_file():
+        return path
+    file: Path = getattr(rundir.open_run(reference), name)
+    return file
+
+
+@click.command()
+@click.argument("source", metavar="WEIGHTS|RUN")
+@click.option("--count", type=int, required=True, metavar="N", help="Number of pictures.")
+@click.option("--label", default="", metavar="LABEL", help="One class [all, as often as in the training part].")
+@click.option("--seed", type=int, default=0, metavar="N", help="[0]")
+@click.option("--out", type=click.Path(path_type=Path), default=Path("synthetic"), help="Folder for them [synthetic].")
+@json_option
+def sample(source: str, count: int, label: str, seed: int, out: Path, as_json: bool) -> None:
+    """Draw synthetic pictures from a trained generator."""
+    from dfukit.errors import ConfigError
+    from dfukit.sample import MANIFEST_FILE, load_generator
+
+    if (out / MANIFEST_FILE).exists():
+        raise ConfigError(f"--out {out} already holds a synthetic set: name another folder")
+    samples = load_generator(_in_run(source, "generator_weights")).sample(count, label=label, seed=seed)
+    try:
+        samples.save(out)
+    except OSError as error:
+        raise ConfigError(f"--out {out}: cannot write there ({error.strerror or error})") from None
+    if as_json:
+        emit({"folder": str(out), "pictures": len(samples)})
+    else:
+        click.echo(f"{len(samples)} pictures in {out}")
+
+
+@click.command()
+@click.argument("real", type=click.Path(path_type=Path))
+@click.argument("fake", type=click.Path(path_type=Path))
+@click.option("--metric", "metrics", multiple=True, metavar="NAME", help="May be repeated [inception_score fid kid psnr ssim].")
+@click.option("--extractor", default="auto", metavar="NAME", help="Extractor of kd and fd [auto].")
+@click.option("--device", default="auto", metavar="NAME", help="[auto]")
+@click.option("--seed", type=int, default=0, metavar="N", help="[0]")
+@json_option
+def score(real: Path, fake: Path, as_json: bool, **options: Any) -> None:
+    """Score a folder of synthetic pictures against a folder of real ones."""
+    with showing() as progress:
+        from dfukit import scoring
+
+        scores = scoring.score(real, fake, progress=progress, **options)
+    emit(scores) if as_json else click.echo(scoring.as_text(scores))
+
+
+@click.command()
+@click.argument("source", metavar="WEIGHTS|RUN")
+@click.argument("images", metavar="IMAGE...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@json_option
+def predict(source: str, images: tuple[Path, ...], as_json: bool) -> None:
+    """Score photographs with a trained classifier. Research use only: a model's score, not a patient's risk."""
+    from dfukit.predict import load_classifier
+
+    predictions = load_classifier(_in_run(source, "classifier_weights")).predict(images)
+    if as_json:
+        emit([prediction.as_table() for prediction in predictions])
+        return
+    for prediction in predictions:
+        click.echo(f"{prediction.path}  {prediction.positive} {prediction.score:.3f}  {prediction.milliseconds:.0f} ms")
+    click.echo("research use only: a model's score, not a patient's risk", err=True)

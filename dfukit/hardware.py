@@ -1,0 +1,28 @@
+"""What the machine has, found without torch."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+
+def cpu_bf16() -> bool:
+    """Whether this CPU multiplies bfloat16 in hardware: AMX (5 to 8 times float32) or AVX-512 (about 1.7 times)."""
+    info = Path("/proc/cpuinfo")
+    if not info.is_file():
+        return False
+    text = info.read_text()
+    return "amx_bf16" in text or "avx512_bf16" in text
+
+
+def nvidia_gpus() -> list[str]:
+    """Names and memory of NVIDIA GPUs, as the driver tells."""
+    if shutil.which("nvidia-smi") is None:
+        return []
+    command = ["nvidia-smi", "--query-gpu=name,memory.total", "--format=csv,noheader"]
+    try:
+        answer = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
+    except (subprocess.SubprocessError, OSError):
+        return []
+    return [line.strip() for line in answer.stdout.splitlines() if line.strip()]

@@ -1,0 +1,308 @@
+"""A run, from photographs to a report: one function that reads from top to bottom."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from attrs import frozen
+
+from dfukit import classify, device, environment, gan, phantom, registry, report, rundir, scoring, weights
+from dfukit import config as configuration
+from dfukit.component import ImageSpec
+from dfukit.config import RunConfig
+from dfukit.device import Compute
+from dfukit.errors import DataError
+from dfukit.gan import GanPictures, TrainedGan
+from dfukit.images import ImageSet, Split, load, make_split
+from dfukit.images.split import PARTS
+from dfukit.interfaces import Critic, Parts
+from dfukit.predict import LoadedClassifier, load_classifier
+from dfukit.progress import Progress, Silent, counter
+from dfukit.rundir import RunDir
+from dfukit.sample import LoadedGenerator, Samples, load_generator, read_samples
+from dfukit.weights import Description
+
+MIN_VALIDATION = 10
+"""Validation pictures below which there is no stopping distance."""
+
+
+@frozen
+class Run:
+    """A finished run."""
+
+    folder: RunDir
+
+    @property
+    def path(self) -> Path:
+        return self.folder.path
+
+    @property
+    def scores(self) -> dict[str, Any]:
+        """The content of scores.json."""
+        return dict(rundir.read_json(self.folder.scores)) if self.folder.scores.is_file() else {}
+
+    @property
+    def classification(self) -> dict[str, Any]:
+        """The content of classification.json; empty where there is one class only."""
+        return dict(rundir.read_json(self.folder.classification)) if self.folder.classification.is_file() else {}
+
+    def generator(self) -> LoadedGenerator:
+        return load_generator(self.folder.generator_weights)
+
+    def classifier(self) -> LoadedClassifier:
+        return load_classifier(self.folder.classifier_weights)
+
+    def as_table(self) -> dict[str, Any]:
+        """What `--json` prints."""
+        return {
+            "run": str(self.path),
+            "report": str(self.folder.report) if self.folder.report.is_file() else None,
+            "scores": self.scores,
+            "classification": self.classification,
+        }
+
+    def as_text(self) -> str:
+        """What a person reads at the end of a run."""
+        lines = []
+        for name, score in self.scores.items():
+            if score["value"] is None:
+                lines.append(f"{name:24} not had: {score['reason']}")
+            else:
+                floor = "" if score["real_vs_real"] is None else f"   real vs real {score['real_vs_real']:.4g}"
+                lines.append(f"{name:24} {score['value']:.4g}   n {score['n'][0]} real, {score['n'][1]} synthetic{floor}")
+        for arm, figures in self.classification.get("runs", {}).items():
+            auroc = figures["auroc"]
+            if auroc["value"] is not None:
+                interval = "no interval" if auroc["interval"] is None else "95% {:.3f} to {:.3f}".format(*auroc["interval"])
+                lines.append(f"{'AUROC, ' + arm:24} {auroc['value']:.3f}   {interval}   n {auroc['n']} test pictures")
+        lines.append(f"{'run folder':24} {self.path}")
+        if self.folder.report.is_file():
+            lines.append(f"{'report':24} {self.folder.report}")
+        return "\n".join(lines)
+
+
+def run(
+    data: str | Path = "",
+    *,
+    preset: str = "",
+    generator: str = "",
+    critic: str = "",
+    loss: str = "",
+    classifier: str = "",
+    augmentation: str = "",
+    metrics: Sequence[str] = (),
+    positive: str = "",
+    patients: str | Path = "",
+    patient_pattern: str = "",
+    settings: Mapping[str, Any] | None = None,
+    config: str | Path = "",
+    out: str | Path = "runs",
+    name: str = "",
+    device: str = "",
+    precision: str = "",
+    seed: int | None = None,
+    progress: Progress | None = None,
+) -> Run:
+    """The same as `dfukit run`. `settings` takes what `--set` takes: {"gan.steps": 1000}.
+
+    Empty arguments are not set. Raises the errors of dfukit.errors.
+    """
+    named = {
+        "data.path": str(data),
+        "data.positive": positive,
+        "data.patients": str(patients),
+        "data.patient_pattern": patient_pattern,
+        "generator.name": generator,
+        "critic.name": critic,
+        "loss.name": loss,
+        "classifier.name": classifier,
+        "augmentation.name": augmentation,
+        "score.metrics": list(metrics),
+        "run.device": device,
+        "run.precision": precision,
+        "run.seed": seed,
+    }
+    flags = configuration.nest({key: value for key, value in named.items() if value not in ("", None, [])})
+    resolved = configuration.resolve(
+        registry.load(),
+        preset=preset,
+        file=Path(config) if config else None,
+        flags=flags,
+        settings=settings or {},
+    )
+    folder = rundir.create(Path(out), name, (resolved.generator.name, resolved.classifier.name))
+    rundir.write_toml(folder.config, resolved.as_table())
+    return execute(resolved, folder, progress or Silent())
+
+
+def execute(config: RunConfig, folder: RunDir, progress: Progress) -> Run:
+    """Everything: pictures, GAN, synthetic set, scores, classifiers, report."""
+    compute, images, split, image = prepare(config, folder, progress)
+    trained = train_gan(config, folder, compute, images, split, image, progress)
+    samples = draw_samples(config, folder, trained, split)
+    score_samples(config, folder, compute, images, split, samples, progress)
+    classify_arms(config, folder, compute, images, split, image, samples, progress)
+    report.write(folder, config, images, split, config.report.share)
+    return Run(folder)
+
+
+def execute_train(config: RunConfig, folder: RunDir, progress: Progress) -> Run:
+    """The pictures, the GAN and its synthetic set."""
+    compute, images, split, image = prepare(config, folder, progress)
+    trained = train_gan(config, folder, compute, images, split, image, progress)
+    draw_samples(config, folder, trained, split)
+    return Run(folder)
+
+
+def execute_classify(folder: RunDir, progress: Progress) -> Run:
+    """The classifiers of a run anew, on its pictures and its synthetic set."""
+    config = configuration.resolve(registry.load(), file=folder.config)
+    compute, images, split, image = prepare(config, folder, progress)
+    if image.positive is None:
+        raise DataError(f"{images.name} has one class only ({images.classes[0]}): there is nothing to classify")
+    samples = read_samples(folder, images.classes)
+    classify_arms(config, folder, compute, images, split, image, samples, progress)
+    return Run(folder)
+
+
+def execute_report(folder: RunDir, share: bool, progress: Progress) -> Run:
+    """The report and the model card of a run anew."""
+    config = configuration.resolve(registry.load(), file=folder.config)
+    images = load_images(config, progress)
+    report.write(folder, config, images, make_split(images, config.data), share or config.report.share)
+    return Run(folder)
+
+
+def prepare(config: RunConfig, folder: RunDir, progress: Progress) -> tuple[Compute, ImageSet, Split, ImageSpec]:
+    """Device, pictures and split, with what they are written down in the run folder."""
+    compute = device.choose(config.run)
+    progress.say(f"run folder {folder.path}, on {compute}")
+    known = environment.describe(registry.load(), str(compute), torch.get_num_threads())
+    rundir.write_json(folder.environment, known)
+    images = load_images(config, progress)
+    split = make_split(images, config.data)
+    _write_data(folder, images, split)
+    for warning in images.check.warnings:
+        progress.say(f"warning: {warning}")
+    image = ImageSpec(config.gan.size, 3, images.classes, images.positive)
+    return compute, images, split, image
+
+
+def load_images(config: RunConfig, progress: Progress) -> ImageSet:
+    """The pictures of a run: a folder, or the phantom set."""
+    if config.data.path:
+        return load(config.data, counter(progress, "Reading pictures"))
+    progress.say("no --data: using the phantom set, drawings that show no patient")
+    return phantom.image_set(config.data, counter(progress, "Drawing phantoms"))
+
+
+def train_gan(
+    config: RunConfig,
+    folder: RunDir,
+    compute: Compute,
+    images: ImageSet,
+    split: Split,
+    image: ImageSpec,
+    progress: Progress,
+) -> TrainedGan:
+    """Train the generator and the critic on the training part, stopped by the validation part."""
+    pixels = images.at(image.size)
+    pictures = GanPictures(
+        pixels[split.train], images.labels[split.train], pixels[split.validation], images.labels[split.validation]
+    )
+    distance = None
+    if len(split.validation) >= MIN_VALIDATION:
+        distance = scoring.stopping_distance(config, registry.load(), pictures.validation, compute, progress)
+    else:
+        progress.say(f"{len(split.validation)} validation pictures are too few for a stopping distance: all steps are done")
+    shares = np.bincount(pictures.training_labels, minlength=len(images.classes)) / len(pictures.training_labels)
+    facts = {"phantom": images.phantom, "class_shares": [round(float(share), 6) for share in shares]}
+    trained = gan.train(config, image, pictures, compute, folder, facts, distance, progress)
+    rundir.write_json(folder.training, trained.summary)
+    progress.say(f"GAN: {trained.summary['steps']} steps, best at step {trained.summary['best_step']}")
+    return trained
+
+
+def draw_samples(config: RunConfig, folder: RunDir, trained: TrainedGan, split: Split) -> Samples:
+    """The synthetic set: its classes as often as in the training part, so that being synthetic tells nothing of them."""
+    generator = LoadedGenerator(trained.generator, trained.generator_description)
+    samples = generator.sample(config.sample.count or len(split.train), seed=config.run.seed)
+    samples.save(folder.synthetic)
+    return samples
+
+
+def score_samples(
+    config: RunConfig,
+    folder: RunDir,
+    compute: Compute,
+    images: ImageSet,
+    split: Split,
+    samples: Samples,
+    progress: Progress,
+) -> None:
+    """Score the synthetic set against the training and the test part."""
+    pixels = images.at(config.gan.size)
+    parts = {"train": pixels[split.train], "test": pixels[split.test]}
+    scores = scoring.score(config, registry.load(), parts, samples.pixels, compute, progress)
+    rundir.write_json(folder.scores, scores)
+
+
+def classify_arms(
+    config: RunConfig,
+    folder: RunDir,
+    compute: Compute,
+    images: ImageSet,
+    split: Split,
+    image: ImageSpec,
+    samples: Samples,
+    progress: Progress,
+) -> None:
+    """Train the classifier on real pictures, and on real + synthetic ones, and judge both on the test part."""
+    if image.positive is None:
+        progress.say(f"one class only ({images.classes[0]}): the classifier step is skipped")
+        return
+    critic, critic_description = weights.read(folder.critic_weights, "critic")
+    assert isinstance(critic, Critic)
+    classify.compare_arms(config, folder, compute, images, split, image, samples, critic, critic_description, progress)
+
+
+def _write_data(folder: RunDir, images: ImageSet, split: Split) -> None:
+    """data.json and split.csv."""
+    parts = {}
+    patients: dict[str, set[int]] = {}
+    for part in PARTS:
+        index = getattr(split, part)
+        counts = np.bincount(images.labels[index], minlength=len(images.classes))
+        patients[part] = set(images.groups[index].tolist())
+        parts[part] = {
+            "pictures": len(index),
+            "patients": len(patients[part]),
+            "labels": {name: int(count) for name, count in zip(images.classes, counts, strict=True)},
+        }
+    test_side = patients["test"] | patients["validation"]
+    rundir.write_json(
+        folder.data,
+        {
+            **images.check.as_table(),
+            "phantom": images.phantom,
+            "classes": list(images.classes),
+            "positive": images.positive,
+            "pictures": len(images.labels),
+            "patients_known": images.patients_known,
+            "parts": parts,
+            "patients_on_both_sides": len(patients["train"] & test_side | patients["validation"] & patients["test"]),
+        },
+    )
+    table = io.StringIO()
+    writer = csv.writer(table, lineterminator="\n")
+    writer.writerow(("path", "sha256", "patient", "label", "part"))
+    for place, part in enumerate(split.part_of()):
+        patient, label = images.patients[images.groups[place]], images.classes[images.labels[place]]
+        writer.writerow((images.paths[place], images.sha256[place], patient, label, part))
+    rundir.write_text(folder.split, table.getvalue())
