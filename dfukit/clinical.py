@@ -130,6 +130,17 @@ def auroc_difference(
     return {"value": value, "interval": interval, **({"reason": reason} if reason else {}), **about}
 
 
+def confusion(labels: np.ndarray, score: np.ndarray, threshold: float = 0.5) -> dict[str, int]:
+    """Counts of pictures by what they are and what they were called."""
+    labels, called = np.asarray(labels, bool), np.asarray(score) >= threshold
+    return {
+        "true_positive": int((labels & called).sum()),
+        "false_positive": int((~labels & called).sum()),
+        "false_negative": int((labels & ~called).sum()),
+        "true_negative": int((~labels & ~called).sum()),
+    }
+
+
 FIGURES = ("accuracy", "precision", "recall", "f1", "auroc", "tpr", "fpr", "ece", "brier", "log_loss")
 PROPORTIONS = ("accuracy", "precision", "recall", "tpr", "fpr")
 

@@ -46,7 +46,9 @@ def find(backbone: str, wanted: str) -> Source:
                 f"classifier.pretrained = true: {error}; connect once, or set classifier.pretrained = auto"
             ) from None
         return Source(None, f"{backbone}: random initial weights ({error})")
-    return Source(file, f"{backbone}: pretrained weights of {_repository(backbone)[0]}, revision {file.parent.name[:12]}")
+    return Source(
+        file, f"{backbone}: pretrained weights of {_repository(backbone)[0]}, revision {file.parent.name[:12]}"
+    )
 
 
 def create(backbone: str, file: Path, options: Mapping[str, Any]) -> nn.Module:
