@@ -1,1 +1,113 @@
-"""placeholder"""
+"""How near synthetic pictures are to real ones: Inception Score, FID, KID and their relatives, PSNR, SSIM."""
+
+from __future__ import annotations
+
+from dfukit import Component, choice, frozen, hookimpl, whole
+
+HEUSEL = "Heusel et al., GANs Trained by a Two Time-Scale Update Rule, NeurIPS 2017"
+BINKOWSKI = "Binkowski et al., Demystifying MMD GANs, ICLR 2018"
+SALIMANS = "Salimans et al., Improved Techniques for Training GANs, NeurIPS 2016"
+SZEGEDY = "Szegedy et al., Rethinking the Inception Architecture for Computer Vision, CVPR 2016"
+NAEEM = "Naeem et al., Reliable Fidelity and Diversity Metrics for Generative Models, ICML 2020"
+WANG = "Wang et al., Image Quality Assessment: From Error Visibility to Structural Similarity, IEEE TIP 13(4), 2004"
+
+
+@frozen
+class NoSettings:
+    """A part that leaves nothing to choose."""
+
+
+@frozen
+class InceptionScoreSettings:
+    splits: int = whole(10, "parts that the score is the mean of", low=1, high=1000)
+
+
+@frozen
+class KernelDistanceSettings:
+    estimate: str = choice(
+        "whole", ("whole", "subsets"), "one unbiased estimate of the whole sets, or the mean over random subsets"
+    )
+    subsets: int = whole(100, "random subsets, where the estimate is over subsets", low=2, high=10_000)
+    subset_size: int = whole(1000, "pictures in a subset", low=10)
+
+
+@frozen
+class RandomVgg16Settings:
+    seed: int = whole(0, "seed of the random weights", low=0, high=2**31 - 1)
+    size: int = whole(128, "width to which pictures are brought, a multiple of 32", low=32, high=512)
+
+
+@hookimpl
+def extractors() -> list[Component]:
+    return [
+        Component(
+            name="inception",
+            settings=NoSettings,
+            target="dfukit_fidelity.inception:Inception",
+            summary="the 2015 Inception-v3 network of FID, KID and IS: 2048 features, 1008 logits",
+            citation=SZEGEDY,
+        ),
+        Component(
+            name="r64",
+            settings=RandomVgg16Settings,
+            target="dfukit_fidelity.r64:RandomVgg16",
+            summary="64 features of a randomly initialised VGG16; needs no download",
+            citation=NAEEM,
+        ),
+    ]
+
+
+@hookimpl
+def metrics() -> list[Component]:
+    return [
+        Component(
+            name="inception_score",
+            settings=InceptionScoreSettings,
+            target="dfukit_fidelity.inception_score:InceptionScore",
+            summary="Inception Score of the synthetic set, the real set's own beside it",
+            citation=SALIMANS,
+        ),
+        Component(
+            name="fid",
+            settings=NoSettings,
+            target="dfukit_fidelity.frechet:FrechetInceptionDistance",
+            summary="Fréchet Inception Distance; biased upwards in small sets",
+            suggests={"metric": {"fd": {}}},
+            citation=HEUSEL,
+        ),
+        Component(
+            name="kid",
+            settings=KernelDistanceSettings,
+            target="dfukit_fidelity.kernel:KernelInceptionDistance",
+            summary="Kernel Inception Distance; unbiased",
+            suggests={"metric": {"kd": {}}},
+            citation=BINKOWSKI,
+        ),
+        Component(
+            name="fd",
+            settings=NoSettings,
+            target="dfukit_fidelity.frechet:FrechetDistance",
+            summary="Fréchet distance on whichever extractor is at hand",
+            citation=HEUSEL,
+        ),
+        Component(
+            name="kd",
+            settings=KernelDistanceSettings,
+            target="dfukit_fidelity.kernel:KernelDistance",
+            summary="kernel distance on whichever extractor is at hand",
+            citation=BINKOWSKI,
+        ),
+        Component(
+            name="psnr",
+            settings=NoSettings,
+            target="dfukit_fidelity.nearest:NearestPsnr",
+            summary="PSNR to the nearest real picture, in dB: a copy alarm",
+        ),
+        Component(
+            name="ssim",
+            settings=NoSettings,
+            target="dfukit_fidelity.nearest:NearestSsim",
+            summary="SSIM to the nearest real picture: a copy alarm",
+            citation=WANG,
+        ),
+    ]

@@ -1,0 +1,65 @@
+"""The distance to the validation part by which the training of a GAN is judged and stopped."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from dfukit import registry as registries
+from dfukit.component import Chosen
+from dfukit.config import RunConfig
+from dfukit.device import Compute
+from dfukit.interfaces import Extractor, Metric, Step, View
+from dfukit.progress import Progress
+from dfukit.scoring.extraction import BATCH, BEST, choose_extractor, extract
+
+
+class StoppingDistance:
+    """A distance of synthetic pictures to the validation part, whose features are extracted once."""
+
+    def __init__(
+        self,
+        chosen: Chosen,
+        extractor_name: str,
+        extractor: Extractor,
+        validation: np.ndarray,
+        compute: Compute,
+        step: Step,
+    ) -> None:
+        self._metric: Metric = chosen.build()
+        self.name = chosen.name if self._metric.extractor else f"{chosen.name}[{extractor_name}]"
+        """`fid`, or `kd[<extractor>]`."""
+        self._key, self._compute, self._step = chosen.name, compute, step
+        self._extractor = extractor.to(compute.device)
+        self._real = self._view(validation)
+
+    def measure(self, fake: np.ndarray) -> float:
+        """The distance of pictures uint8 [N, S, S, 3]; smaller is better; infinite where it cannot be measured."""
+        rng = np.random.default_rng(self._step.seed_of("stopping distance"))
+        value = self._metric.measure(self._real, self._view(fake), rng)[self._key].value
+        return math.inf if value is None else value
+
+    def _view(self, pixels: np.ndarray) -> View:
+        batches = [
+            extract(self._extractor, pixels[start : start + BATCH], self._compute)["features"]
+            for start in range(0, len(pixels), BATCH)
+        ]
+        return View(features=np.concatenate(batches))
+
+
+def stopping_distance(
+    validation: np.ndarray, config: RunConfig, compute: Compute, progress: Progress
+) -> StoppingDistance:
+    """The stopping distance to the validation pictures uint8 [N, S, S, 3].
+
+    FID where `gan.extractor` asks for inception and it can be had, else the unbiased kernel distance on whatever
+    extractor is at hand, said in the log. bfloat16 is allowed here: no reported score is made with it.
+    """
+    registry = registries.load()
+    asked = config.gan.extractor
+    name, extractor, line = choose_extractor(registry, asked, config.extractors)
+    chosen = registry.choose("metric", "fid" if asked == name == BEST else "kd", {})
+    distance = StoppingDistance(chosen, name, extractor, validation, compute, Step(config.run.seed, 0))
+    progress.say(f"stopping distance: {distance.name} to {len(validation)} validation pictures; {line}")
+    return distance

@@ -1,0 +1,160 @@
+"""The kernel distance: an unbiased estimate of the squared maximum mean discrepancy (Binkowski et al. 2018)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+from attrs import frozen
+
+from dfukit.interfaces import Metric, Score, View
+
+if TYPE_CHECKING:
+    from dfukit_fidelity import KernelDistanceSettings
+
+ROWS = 512
+TORCH_FIDELITY_SEED = 2020
+"""The seed of torch-fidelity's subsets, so that the same features give its figure."""
+NORMAL_95 = 1.959964
+
+
+def polynomial_kernel(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """(x·y / D + 1)³ of features [N, D] and [M, D]."""
+    return (x @ y.T / x.shape[1] + 1.0) ** 3
+
+
+def kernel_distance(real: np.ndarray, fake: np.ndarray) -> float:
+    """The unbiased estimate over all pairs of features [N, D] and [M, D]; it may be slightly negative."""
+    return _Sums.of(real, fake, np.arange(len(real)), np.arange(len(fake))).distance()
+
+
+def jackknife_error(
+    real: np.ndarray, fake: np.ndarray, real_groups: np.ndarray, fake_groups: np.ndarray
+) -> tuple[float, float]:
+    """The estimate and its standard error, by leaving out one group (patient) of either set at a time."""
+    sums = _Sums.of(real, fake, real_groups, fake_groups)
+    variance = sum(
+        (len(without) - 1) / len(without) * ((without - without.mean()) ** 2).sum()
+        for without in (sums.without_real(), sums.without_fake())
+        if len(without) > 1
+    )
+    return sums.distance(), float(np.sqrt(variance))
+
+
+def subset_distances(real: np.ndarray, fake: np.ndarray, subsets: int, size: int) -> np.ndarray:
+    """The estimates over random subsets of both sets, drawn as torch-fidelity 0.4 draws them."""
+    rng = np.random.RandomState(TORCH_FIDELITY_SEED)
+    return np.array(
+        [
+            kernel_distance(
+                real[rng.choice(len(real), size, replace=False)], fake[rng.choice(len(fake), size, replace=False)]
+            )
+            for _ in range(subsets)
+        ]
+    )
+
+
+@frozen(eq=False)
+class _Within:
+    """Kernel sums inside one set, over groups g: whole rows, the group's own block, its diagonal, its pictures."""
+
+    rows: np.ndarray
+    block: np.ndarray
+    diagonal: np.ndarray
+    count: np.ndarray
+
+    @classmethod
+    def of(cls, x: np.ndarray, group: np.ndarray) -> _Within:
+        groups = int(group.max()) + 1
+        rows, block, diagonal = np.empty(len(x)), np.empty(len(x)), np.empty(len(x))
+        for start in range(0, len(x), ROWS):
+            part = slice(start, start + ROWS)
+            kernel = polynomial_kernel(x[part], x)
+            rows[part] = kernel.sum(1)
+            block[part] = (kernel * (group[part, None] == group)).sum(1)
+            diagonal[part] = np.diagonal(kernel[:, part])
+        return cls(*(np.bincount(group, values, groups) for values in (rows, block, diagonal, np.ones(len(x)))))
+
+    def mean(self) -> float:
+        n = self.count.sum()
+        return float((self.rows.sum() - self.diagonal.sum()) / (n * (n - 1)))
+
+    def means_without(self) -> np.ndarray:
+        """The mean over pairs of different pictures, leaving out each group in turn."""
+        n = self.count.sum() - self.count
+        pairs = self.rows.sum() - 2 * self.rows + self.block - (self.diagonal.sum() - self.diagonal)
+        return pairs / (n * (n - 1))
+
+
+@frozen(eq=False)
+class _Sums:
+    real: _Within
+    fake: _Within
+    real_rows: np.ndarray
+    fake_rows: np.ndarray
+    """Sums of k(real, fake) over each group of the real and of the fake set."""
+
+    @classmethod
+    def of(cls, real: np.ndarray, fake: np.ndarray, real_groups: np.ndarray, fake_groups: np.ndarray) -> _Sums:
+        real_group = np.unique(real_groups, return_inverse=True)[1]
+        fake_group = np.unique(fake_groups, return_inverse=True)[1]
+        real_rows, fake_rows = np.empty(len(real)), np.zeros(len(fake))
+        for start in range(0, len(real), ROWS):
+            part = slice(start, start + ROWS)
+            kernel = polynomial_kernel(real[part], fake)
+            real_rows[part] = kernel.sum(1)
+            fake_rows += kernel.sum(0)
+        return cls(
+            _Within.of(real, real_group),
+            _Within.of(fake, fake_group),
+            np.bincount(real_group, real_rows),
+            np.bincount(fake_group, fake_rows),
+        )
+
+    def distance(self) -> float:
+        pairs = self.real.count.sum() * self.fake.count.sum()
+        return self.real.mean() + self.fake.mean() - 2 * float(self.real_rows.sum() / pairs)
+
+    def without_real(self) -> np.ndarray:
+        pairs = (self.real.count.sum() - self.real.count) * self.fake.count.sum()
+        return self.real.means_without() + self.fake.mean() - 2 * (self.real_rows.sum() - self.real_rows) / pairs
+
+    def without_fake(self) -> np.ndarray:
+        pairs = (self.fake.count.sum() - self.fake.count) * self.real.count.sum()
+        return self.fake.means_without() + self.real.mean() - 2 * (self.fake_rows.sum() - self.fake_rows) / pairs
+
+
+class KernelDistance(Metric):
+    """One estimate over the whole sets with a jackknife interval (over patients where they are known), or the mean
+    over random subsets with the interval of that mean's spread over the sets left to the jackknife."""
+
+    reads = "features"
+    better = "lower"
+    name: ClassVar[str] = "kd"
+
+    def __init__(self, settings: KernelDistanceSettings) -> None:
+        self._settings = settings
+
+    def measure(self, real: View, fake: View, rng: np.random.Generator) -> dict[str, Score]:
+        if real.features is None or fake.features is None:
+            raise ValueError(f"{self.name} needs features of both sets")
+        n = (real.n, fake.n)
+        value, error = jackknife_error(real.features, fake.features, _groups(real), _groups(fake))
+        if self._settings.estimate == "subsets":
+            size = self._settings.subset_size
+            if min(n) < size:
+                reason = f"subsets of {size} need as many pictures in each set: lower metric.{self.name}.subset_size"
+                return {self.name: Score(None, n, reason=reason)}
+            value = float(subset_distances(real.features, fake.features, self._settings.subsets, size).mean())
+        return {self.name: Score(value, n, (value - NORMAL_95 * error, value + NORMAL_95 * error))}
+
+
+class KernelInceptionDistance(KernelDistance):
+    """The kernel distance on the 2048 features of the 2015 Inception network."""
+
+    extractor = "inception"
+    name = "kid"
+
+
+def _groups(view: View) -> np.ndarray:
+    return np.arange(view.n) if view.groups is None else view.groups
