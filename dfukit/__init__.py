@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from dfukit.pipeline import Run, run
     from dfukit.predict import load_classifier
     from dfukit.sample import load_generator
-    from dfukit.scoring import score
+    from dfukit.scoring import score_folders as score
     from dfukit.settings import choice, flag, names, real, text, whole
 
 __version__ = "0.1.0"
@@ -59,31 +59,40 @@ __all__ = [
 ]
 
 _HOMES = {
-    "attrs": ("frozen",),
-    "dfukit.component": ("Component", "ImageSpec"),
-    "dfukit.errors": (
-        "ConfigError",
-        "DataError",
-        "DfukitError",
-        "DivergedError",
-        "Interrupted",
-        "PluginError",
-        "ReleaseCheckError",
-        "WeightsError",
-    ),
-    "dfukit.hookspecs": ("hookimpl",),
-    "dfukit.pipeline": ("Run", "run"),
-    "dfukit.predict": ("load_classifier",),
-    "dfukit.sample": ("load_generator",),
-    "dfukit.scoring": ("score",),
-    "dfukit.settings": ("choice", "flag", "names", "real", "text", "whole"),
+    "frozen": "attrs",
+    "Component": "dfukit.component",
+    "ImageSpec": "dfukit.component",
+    "ConfigError": "dfukit.errors",
+    "DataError": "dfukit.errors",
+    "DfukitError": "dfukit.errors",
+    "DivergedError": "dfukit.errors",
+    "Interrupted": "dfukit.errors",
+    "PluginError": "dfukit.errors",
+    "ReleaseCheckError": "dfukit.errors",
+    "WeightsError": "dfukit.errors",
+    "hookimpl": "dfukit.hookspecs",
+    "Run": "dfukit.pipeline",
+    "run": "dfukit.pipeline",
+    "load_classifier": "dfukit.predict",
+    "load_generator": "dfukit.sample",
+    "score": "dfukit.scoring:score_folders",
+    "choice": "dfukit.settings",
+    "flag": "dfukit.settings",
+    "names": "dfukit.settings",
+    "real": "dfukit.settings",
+    "text": "dfukit.settings",
+    "whole": "dfukit.settings",
 }
 
 
 def __getattr__(name: str) -> object:
-    for module, names_there in _HOMES.items():
-        if name in names_there:
-            value: object = getattr(importlib.import_module(module), name)
-            globals()[name] = value
-            return value
-    raise AttributeError(f"module 'dfukit' has no attribute {name!r}")
+    if name not in _HOMES:
+        raise AttributeError(f"module 'dfukit' has no attribute {name!r}")
+    module, _, attribute = _HOMES[name].partition(":")
+    value: object = getattr(importlib.import_module(module), attribute or name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -107,8 +107,8 @@ class Judge:
 
     def log(self, step: int, critic: Mapping[str, Tensor], generator: Mapping[str, Tensor], rate: float) -> None:
         """One event of the training log. Raises DivergedError where a term is not finite."""
-        values = {f"critic_{name}": float(term.mean()) for name, term in critic.items()}
-        values |= {f"generator_{name}": float(term.mean()) for name, term in generator.items()}
+        values = {f"critic_{name}": float(term.detach().mean()) for name, term in critic.items()}
+        values |= {f"generator_{name}": float(term.detach().mean()) for name, term in generator.items()}
         for name, value in values.items():
             if not np.isfinite(value):
                 raise DivergedError(
@@ -177,21 +177,27 @@ class Judge:
         return float(distances.mean())
 
     def _overfitting(self, critic: Critic, fake: Tensor) -> float:
-        """(E[D(train)] - E[D(validation)]) / (E[D(train)] - E[D(fake)]); 0 where there is no validation part."""
+        """(E[D(train)] - E[D(validation)]) / (E[D(train)] - E[D(fake)]).
+
+        0 where there is no validation part, or while the critic cannot tell training pictures from fakes.
+        """
         n = min(len(self.validation), len(self.training), 256)
-        if n == 0:
+        if n < 2:
             return 0.0
         index = torch.randperm(len(self.training), generator=Step(self.seed, 0).rng("judge critic"))[:n]
         index = index.to(self.training.device)
-        train = self._mean_score(critic, self.training[index], self.training_labels[index])
-        held_out = self._mean_score(critic, self.validation[:n], self.validation_labels[:n])
-        made = self._mean_score(critic, fake[:n], self.label[:n])
-        return (train - held_out) / (train - made) if train != made else 0.0
+        train = self._scores(critic, self.training[index], self.training_labels[index])
+        held_out = self._scores(critic, self.validation[:n], self.validation_labels[:n])
+        made = self._scores(critic, fake[:n], self.label[:n])
+        gap = float(train.mean() - made.mean())
+        if gap < 3 * float((train.var() / n + made.var() / n).sqrt()):
+            return 0.0
+        return float(train.mean() - held_out.mean()) / gap
 
-    def _mean_score(self, critic: Critic, images: Tensor, label: Tensor) -> float:
+    def _scores(self, critic: Critic, images: Tensor, label: Tensor) -> Tensor:
         with self.compute.autocast():
             scores = [critic(x.float() / 127.5 - 1, y) for x, y in zip(images.split(64), label.split(64), strict=True)]
-        return float(torch.cat(scores).float().mean())
+        return torch.cat(scores).float()
 
     def _ring(self, step: int, values: Mapping[str, float]) -> None:
         self.diversities.append(values["diversity"])

@@ -218,7 +218,7 @@ def train_gan(
     )
     distance = None
     if len(split.validation) >= MIN_VALIDATION:
-        distance = scoring.stopping_distance(config, registry.load(), pictures.validation, compute, progress)
+        distance = scoring.stopping_distance(pictures.validation, config, compute, progress)
     else:
         progress.say(f"{len(split.validation)} validation pictures are too few for a stopping distance: all steps are done")
     shares = np.bincount(pictures.training_labels, minlength=len(images.classes)) / len(pictures.training_labels)
@@ -249,7 +249,19 @@ def score_samples(
     """Score the synthetic set against the training and the test part."""
     pixels = images.at(config.gan.size)
     parts = {"train": pixels[split.train], "test": pixels[split.test]}
-    scores = scoring.score(config, registry.load(), parts, samples.pixels, compute, progress)
+    scores = scoring.score(
+        parts,
+        samples.pixels,
+        config.metrics,
+        registry.load(),
+        extractor=config.score.extractor,
+        extractor_settings=config.extractors,
+        groups={"train": images.groups[split.train], "test": images.groups[split.test]},
+        pictures=config.score.pictures,
+        compute=compute,
+        seed=config.run.seed,
+        progress=progress,
+    )
     rundir.write_json(folder.scores, scores)
 
 
