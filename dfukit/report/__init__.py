@@ -1,0 +1,25 @@
+"""The report of a run, one self-contained HTML file, and its model card. Nothing here imports torch."""
+
+from __future__ import annotations
+
+from dfukit import rundir
+from dfukit.config import RunConfig
+from dfukit.images import ImageSet, Split
+from dfukit.report import page
+from dfukit.report.facts import read_facts
+from dfukit.report.privacy import Redaction
+from dfukit.rundir import RunDir
+
+__all__ = ["write"]
+
+
+def write(folder: RunDir, config: RunConfig, images: ImageSet, split: Split, share: bool) -> None:
+    """Write report.html and README.md (the model card) from what the run folder holds.
+
+    What a step did not write is named on the page as missing. `share` leaves out real pixels, file names, paths, patients
+    and the host; the model card never holds any. Raises DataError for a file of the run that cannot be read.
+    """
+    facts = read_facts(folder, images)
+    private = Redaction.of_run(folder, config, images)
+    rundir.write_text(folder.report, page.report(folder, config, images, split, facts, private, share))
+    rundir.write_text(folder.model_card, page.model_card(config, images, split, facts, private))

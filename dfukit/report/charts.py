@@ -1,0 +1,153 @@
+"""Charts as inline SVG, in the page's own colours, with a text for those who cannot see them."""
+
+from __future__ import annotations
+
+import io
+import re
+import zlib
+from collections.abc import Sequence
+
+import matplotlib
+import numpy as np
+from attrs import frozen
+from markupsafe import Markup, escape
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.figure import Figure
+
+SIZE = (4.6, 2.9)
+"""Inches; at 72 points each a chart fits on a phone without shrinking much."""
+POINTS = 300
+"""Points of a curve at most."""
+INK = "#010203"
+FAINT = "#040506"
+SERIES = ("#070809", "#0a0b0c", "#0d0e0f")
+COLOURS = {INK: "var(--ink)", FAINT: "var(--line)"} | {
+    colour: f"var(--series-{place})" for place, colour in enumerate(SERIES, 1)
+}
+"""Colours that matplotlib is told, and what the page makes of them in light and in dark."""
+DASHES = ("solid", (0, (5, 1.5)), (0, (1.5, 1.5)))
+STYLE = {
+    "font.size": 9,
+    "svg.fonttype": "none",
+    "svg.hashsalt": "dfukit",
+    "text.color": INK,
+    "axes.labelcolor": INK,
+    "axes.edgecolor": FAINT,
+    "axes.grid": True,
+    "grid.color": FAINT,
+    "grid.linewidth": 0.5,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "legend.frameon": False,
+    "axes.formatter.limits": (-3, 5),
+}
+
+
+@frozen(eq=False)
+class Curve:
+    """y [N] over x [N]."""
+
+    name: str
+    x: Sequence[float] | np.ndarray
+    y: Sequence[float] | np.ndarray
+
+
+@frozen
+class Chart:
+    """An SVG with its heading and a line under it."""
+
+    title: str
+    svg: Markup
+    note: str
+
+
+def lines(
+    title: str, curves: Sequence[Curve], x_label: str, y_label: str, note: str = "", mark: float | None = None
+) -> Chart:
+    """Curves over steps or epochs; `mark` is where the kept weights come from."""
+    with matplotlib.rc_context(STYLE):
+        figure, axes = _figure(x_label, y_label)
+        for place, curve in enumerate(curves):
+            every = -(-len(curve.x) // POINTS)
+            axes.plot(curve.x[::every], curve.y[::every], marker="o" if len(curve.x) < 3 else "", **_line(place, curve.name))
+        if mark is not None:
+            axes.axvline(mark, color=INK, linewidth=0.8, linestyle=":")
+        if len(curves) > 1:
+            axes.legend(loc="best")
+        about = "; ".join(
+            f"{curve.name} from {curve.y[0]:.3g} at {curve.x[0]:g} to {curve.y[-1]:.3g} at {curve.x[-1]:g}"
+            for curve in curves
+        )
+        return Chart(title, _svg(figure, f"Curve, {title}: {about}"), note)
+
+
+def roc(title: str, curves: Sequence[Curve], note: str) -> Chart:
+    """True over false positive rate, and the diagonal of chance."""
+    with matplotlib.rc_context(STYLE):
+        figure, axes = _figure("false positive rate", "true positive rate", square=True)
+        axes.plot((0, 1), (0, 1), color=INK, linewidth=0.8, linestyle=":", label="chance")
+        for place, curve in enumerate(curves):
+            axes.plot(curve.x, curve.y, **_line(place, curve.name))
+        axes.legend(loc="lower right")
+        return Chart(title, _svg(figure, f"ROC curves: {'; '.join(curve.name for curve in curves)}"), note)
+
+
+def reliability(title: str, curves: Sequence[Curve], counts: Sequence[Sequence[int]], note: str) -> Chart:
+    """The share of positives over the mean score of each bin, the number of pictures beside each point."""
+    with matplotlib.rc_context(STYLE):
+        figure, axes = _figure("mean calibrated score", "share of positives", square=True)
+        axes.plot((0, 1), (0, 1), color=INK, linewidth=0.8, linestyle=":", label="perfect")
+        for place, (curve, numbers) in enumerate(zip(curves, counts, strict=True)):
+            axes.plot(curve.x, curve.y, marker="os^"[place % 3], markersize=4, **_line(place, curve.name))
+            for x, y, number in zip(curve.x, curve.y, numbers, strict=True):
+                above = place == 0
+                axes.annotate(
+                    str(number), (x, y), (0, 4 if above else -4), textcoords="offset points", fontsize=7,
+                    ha="right" if above else "left", va="bottom" if above else "top", color=SERIES[place % 3],
+                )  # fmt: skip
+        axes.legend(loc="best")
+        about = "; ".join(
+            f"{curve.name}: " + ", ".join(f"{y:.2f} at {x:.2f} ({n})" for x, y, n in zip(curve.x, curve.y, numbers, strict=True))
+            for curve, numbers in zip(curves, counts, strict=True)
+        )
+        return Chart(title, _svg(figure, f"Reliability diagram: {about}"), note)
+
+
+def _figure(x_label: str, y_label: str, square: bool = False) -> tuple[Figure, Axes]:
+    figure = Figure(SIZE if not square else (SIZE[0], SIZE[0]), layout="constrained")
+    FigureCanvasSVG(figure)
+    axes = figure.add_subplot()
+    axes.set_xlabel(x_label)
+    axes.set_ylabel(y_label)
+    if square:
+        axes.set_xlim(-0.02, 1.02)
+        axes.set_ylim(-0.02, 1.05)
+    return figure, axes
+
+
+def _line(place: int, name: str) -> dict[str, object]:
+    return {"label": name, "color": SERIES[place % 3], "linestyle": DASHES[place % 3], "linewidth": 1.6}
+
+
+def _svg(figure: Figure, alt: str) -> Markup:
+    """The SVG element alone: scalable, named, its colours the page's, its ids its own."""
+    buffer = io.BytesIO()
+    figure.patch.set_alpha(0)
+    for axes in figure.axes:
+        axes.patch.set_alpha(0)
+    figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
+    text = buffer.getvalue().decode()
+    text = text[text.index("<svg") :]
+    text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
+    text = re.sub(r'(<svg[^>]*?) width="[^"]*"', r"\1", re.sub(r'(<svg[^>]*?) height="[^"]*"', r"\1", text, count=1), count=1)
+    text = re.sub(r' xmlns:xlink="[^"]*"| xmlns="[^"]*"| version="1.1"', "", text).replace("xlink:href", "href")
+    for colour, variable in COLOURS.items():
+        text = text.replace(colour, variable)
+    own = f"c{zlib.crc32(alt.encode()):x}-"
+    text = re.sub(r'\bid="', f'id="{own}', text)
+    text = text.replace("url(#", f"url(#{own}").replace('href="#', f'href="#{own}')
+    return Markup(text.replace("<svg", f'<svg role="img" aria-label="{escape(alt)}"', 1).strip())
+

@@ -1,0 +1,208 @@
+"""Putting the page and the model card together from their parts."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from attrs import frozen
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from dfukit import settings as s
+from dfukit.component import Chosen
+from dfukit.config import SECTIONS, SLOTS, RunConfig
+from dfukit.images import ImageSet, Split
+from dfukit.images.split import PARTS
+from dfukit.report import answers, numbers, pictures, training
+from dfukit.report.facts import Facts, Table
+from dfukit.report.privacy import LEFT_OUT, Redaction
+from dfukit.report.scores import read_scores
+from dfukit.rundir import RunDir
+
+EXCLUDED = 200
+"""Excluded files listed at most."""
+
+
+@frozen
+class Part:
+    """A part of the split, counted from the split itself."""
+
+    name: str
+    pictures: int
+    patients: int
+    labels: Mapping[str, int]
+
+
+@frozen
+class Leak:
+    """What lies on more than one side of the split."""
+
+    patients: int
+    files: int
+
+
+def report(
+    folder: RunDir, config: RunConfig, images: ImageSet, split: Split, facts: Facts, private: Redaction, share: bool
+) -> str:
+    """The page as HTML text."""
+    size = config.gan.size
+    kept = (facts.training or {}).get("best_step")
+    steps = pictures.grid_steps(folder)
+    step = kept if kept in steps else steps[-1] if steps else 0
+    clean = private.free_text if share else str
+    environment = _environment(private.text if share else str, html=True)
+    return environment.get_template("report.html.j2").render(
+        _common(config, images, split, facts, clean),
+        title=config.report.title or (f"{config.generator.name} and {config.classifier.name}" if share else folder.name),
+        share=share,
+        real=[] if share else pictures.real_pictures(images, split, size),
+        synthetic=pictures.synthetic_pictures(facts, images.classes),
+        grids=pictures.sample_grids(folder),
+        neighbours=pictures.neighbours(folder, images, split, size, step, share),
+        thumbnail=pictures.THUMBNAIL,
+        size=size,
+        curves=training.curves(facts),
+        confusions=answers.confusions(facts.tested),
+        plots=answers.plots(facts.tested),
+        excluded=[] if share else facts.data.get("excluded", [])[:EXCLUDED],
+        excluded_reasons=Counter(clean(one["reason"]) for one in facts.data.get("excluded", [])).most_common(),
+        settings=_settings(config, share),
+    )
+
+
+def model_card(config: RunConfig, images: ImageSet, split: Split, facts: Facts, private: Redaction) -> str:
+    """The model card as Markdown text: no path, file name, patient or host in it."""
+    environment = _environment(private.text, html=False)
+    common = _common(config, images, split, facts, private.free_text)
+    return environment.get_template("model_card.md.j2").render(common, size=config.gan.size)
+
+
+def _common(
+    config: RunConfig, images: ImageSet, split: Split, facts: Facts, clean: Callable[[str], str]
+) -> dict[str, Any]:
+    alarms = [f"{event.get('alarm', 'alarm')} at step {event.get('step', '?')}: {event.get('text', '')}" for event in facts.of_phase("alarm")]
+    return {
+        "phantom": images.phantom,
+        "drawn": "drawn" if images.phantom else "real",
+        "name": images.name,
+        "classes": images.classes,
+        "positive": images.positive,
+        "config": config,
+        "components": [(slot.replace("_", " "), getattr(config, slot)) for slot in SLOTS],
+        "citations": citations(config),
+        "facts": facts,
+        "verdict": answers.verdict(facts, images.classes),
+        "arms": answers.arms(facts.classification),
+        "figures": answers.rows(facts.classification),
+        "chosen": (facts.classification or {}).get("chosen"),
+        "classification": facts.classification,
+        "scores": read_scores(facts.scores, config.metrics),
+        "parts": parts(images, split),
+        "leak": leak(images, split),
+        "patients_known": images.patients_known,
+        "pictures_used": len(images.labels),
+        "patients": len(np.unique(images.groups)),
+        "excluded_count": len(facts.data.get("excluded", [])),
+        "duplicates": facts.data.get("duplicates"),
+        "stage": training.stage(facts),
+        "alarms": [clean(alarm) for alarm in alarms],
+        "warnings": [clean(str(warning)) for warning in facts.data.get("warnings", [])],
+        "environment": facts.environment,
+        "environment_rows": _flat(facts.environment),
+    }
+
+
+def parts(images: ImageSet, split: Split) -> list[Part]:
+    """The three parts with their counts."""
+    found = []
+    for name in PARTS:
+        index = getattr(split, name)
+        counts = np.bincount(images.labels[index], minlength=len(images.classes))
+        labels = {label: int(number) for label, number in zip(images.classes, counts, strict=True)}
+        found.append(Part(name, len(index), len(np.unique(images.groups[index])), labels))
+    return found
+
+
+def leak(images: ImageSet, split: Split) -> Leak:
+    """Patients, and contents of files, that are in more than one part."""
+    patients: Counter[int] = Counter()
+    files: Counter[str] = Counter()
+    for name in PARTS:
+        index = getattr(split, name)
+        patients.update(set(images.groups[index].tolist()))
+        files.update({images.sha256[i] for i in index})
+    return Leak(sum(n > 1 for n in patients.values()), sum(n > 1 for n in files.values()))
+
+
+def citations(config: RunConfig) -> list[tuple[str, str]]:
+    """What the chosen components ask to be cited with: (names, citation)."""
+    names: dict[str, list[str]] = {}
+    chosen: list[Chosen] = [*(getattr(config, slot) for slot in SLOTS), *config.metrics]
+    for one in chosen:
+        if one.component.citation and one.name not in names.setdefault(one.component.citation, []):
+            names[one.component.citation].append(one.name)
+    return [(", ".join(those), citation) for citation, those in names.items()]
+
+
+def _settings(config: RunConfig, share: bool) -> list[tuple[str, str, str]]:
+    """(key, value, where it came from) of every setting; on a shared page without texts that may be paths."""
+    tables = {name: s.as_table(getattr(config, name)) for name in SECTIONS}
+    tables |= {slot: getattr(config, slot).as_table() for slot in SLOTS}
+    tables |= {f"metric.{metric.name}": s.as_table(metric.settings) for metric in config.metrics}
+    tables |= {f"extractor.{name}": dict(values) for name, values in config.extractors.items()}
+    rows = []
+    for section, table in tables.items():
+        for key, value in table.items():
+            name = f"{section}.{key}"
+            hidden = share and name in PRIVATE_SETTINGS and value
+            shown = LEFT_OUT if hidden else ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+            origin = config.origins.get(name, "default")
+            rows.append((name, shown, "configuration file" if share and origin.endswith(".toml") else origin))
+    return rows
+
+
+PRIVATE_SETTINGS = ("data.path", "data.patients", "data.patient_pattern")
+
+
+def _flat(table: Table) -> list[tuple[str, str]]:
+    """Nested tables as rows: ("packages", {"torch": "2.15"}) becomes ("torch", "2.15")."""
+    rows: list[tuple[str, str]] = []
+    for key, value in table.items():
+        if isinstance(value, Mapping):
+            rows += _flat(value)
+        elif isinstance(value, list):
+            rows += [(key.replace("_", " "), ", ".join(map(str, value)))] if value else []
+        else:
+            rows.append((key.replace("_", " "), str(value)))
+    return rows
+
+
+def _environment(clean: Callable[[str], str], html: bool) -> Environment:
+    """Templates whose every text goes through `clean` on its way to the page."""
+
+    def finalize(value: Any) -> Any:
+        return clean(value) if isinstance(value, str) and not isinstance(value, Markup) and not _is_picture(value) else value
+
+    environment = Environment(
+        loader=PackageLoader("dfukit.report", "."),
+        autoescape=html,
+        finalize=finalize,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters |= {
+        "plural": numbers.plural,
+        "count": numbers.count,
+        "fixed": numbers.fixed,
+        "cell": lambda text: " ".join(str(text).replace("|", "\\|").split()),
+    }
+    return environment
+
+
+def _is_picture(text: str) -> bool:
+    return text.startswith("data:image/")

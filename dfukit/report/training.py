@@ -1,0 +1,104 @@
+"""How the GAN and the classifiers were trained: where training stopped and why, and its curves."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from dfukit.report import charts
+from dfukit.report.charts import Chart, Curve
+from dfukit.report.facts import Facts, Table
+from dfukit.report.numbers import count, duration, figure
+
+
+def stage(facts: Facts) -> list[str]:
+    """Sentences: at which stage the GAN's training stopped and why, and which weights were kept."""
+    training = facts.training
+    if training is None:
+        return ["The run folder holds no record of the GAN's training."]
+    metric, best = training.get("stopping_metric"), training.get("best_distance")
+    kept = f"The weights of step {count(training['best_step'])} are kept"
+    if metric and best is not None:
+        kept += f": there the {metric} to the validation part was smallest ({figure(best)})."
+    else:
+        kept += "; there was no stopping distance, because the validation part is too small."
+    return [
+        f"The GAN stopped after {count(training['steps'])} of {count(training['steps_planned'])} planned steps "
+        f"({training['epochs']:.1f} epochs, {duration(training['seconds'])}): {training['stopped']}.",
+        kept,
+    ]
+
+
+def curves(facts: Facts) -> list[Chart]:
+    """Curves of whatever was logged; an empty list where nothing was."""
+    events = facts.of_phase("gan")
+    best = facts.training.get("best_step") if facts.training else None
+    metric = (facts.training or {}).get("stopping_metric") or "distance"
+    found = [
+        _chart(
+            "Losses of generator and critic",
+            [_curve(events, "critic", "step", "critic_loss"), _curve(events, "generator", "step", "generator_loss")],
+            "generator step",
+            "loss",
+            "They compete: neither curve alone says that the pictures get better.",
+            best,
+        ),
+        _chart(
+            "Wasserstein estimate",
+            [_curve(events, "Wasserstein estimate", "step", "wasserstein")],
+            "generator step",
+            "critic's mean score, real − synthetic",
+            "Falls as the critic can tell less between real and synthetic pictures.",
+            best,
+        ),
+        _chart(
+            "Stopping distance",
+            [_curve(events, metric, "step", "distance")],
+            "generator step",
+            metric,
+            "To the validation part; lower is better. The dotted line marks the weights that are kept.",
+            best,
+        ),
+        _chart(
+            "Diversity",
+            [_curve(events, "diversity", "step", "diversity")],
+            "generator step",
+            "grey levels",
+            "Mean difference between two pictures of a fixed batch; a fall to a half rings the alarm of collapse.",
+            best,
+        ),
+        _chart(
+            "Overfitting of the critic",
+            [_curve(events, "r_v", "step", "critic_overfitting")],
+            "generator step",
+            "r_v",
+            "0: training and validation pictures look alike to the critic; 1: it knows the training pictures by heart.",
+            best,
+        ),
+    ]
+    classifier = facts.of_phase("classifier")
+    for arm in dict.fromkeys(event.get("arm", "") for event in classifier):
+        of_arm = [event for event in classifier if event.get("arm", "") == arm]
+        title = f"Classifier losses, {arm}" if arm else "Classifier losses"
+        found.append(
+            _chart(
+                title,
+                [_curve(of_arm, "training", "step", "loss"), _curve(of_arm, "validation", "step", "validation_loss")],
+                "step",
+                "binary cross-entropy",
+                "Training pictures are augmented, so their loss may lie above that of the validation part.",
+                None,
+            )
+        )
+    return [chart for chart in found if chart is not None]
+
+
+def _curve(events: Sequence[Table], name: str, x: str, y: str) -> Curve:
+    points = [(event[x], event[y]) for event in events if isinstance(event.get(y), int | float) and x in event]
+    return Curve(name, [point[0] for point in points], [point[1] for point in points])
+
+
+def _chart(
+    title: str, curves: Sequence[Curve], x_label: str, y_label: str, note: str, mark: float | None
+) -> Chart | None:
+    drawn = [curve for curve in curves if len(curve.x)]
+    return charts.lines(title, drawn, x_label, y_label, note, mark) if drawn else None

@@ -1,0 +1,221 @@
+"""A small run folder as a run leaves it, without the hours of a run: its figures are made up, its pictures are drawn."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+from attrs import frozen
+from PIL import Image
+
+from dfukit import config, phantom, registry, rundir
+from dfukit.config import RunConfig
+from dfukit.images import ImageSet, Split, make_split
+from dfukit.rundir import RunDir
+
+SIZE = 32
+STEPS = (100, 200, 300)
+ARMS = ("real", "real+synthetic")
+
+
+@frozen(eq=False)
+class Finished:
+    """A run folder with what `dfukit.report.write` is handed."""
+
+    folder: RunDir
+    config: RunConfig
+    images: ImageSet
+    split: Split
+
+
+def finished_run(parent: Path, size: int = SIZE, patients: int = 12) -> Finished:
+    """A run on the phantom set with two classes."""
+    settings = {"data.phantom_patients": patients, "data.phantom_pictures": 2, "gan.size": size}
+    resolved = config.resolve(registry.load(), preset="smoke", settings=settings)
+    folder = rundir.create(parent, "", (resolved.generator.name, resolved.classifier.name))
+    images = phantom.image_set(resolved.data)
+    split = make_split(images, resolved.data)
+    rng = np.random.default_rng(0)
+    rundir.write_toml(folder.config, resolved.as_table())
+    rundir.write_json(folder.environment, ENVIRONMENT)
+    rundir.write_json(folder.training, TRAINING)
+    rundir.write_json(folder.scores, SCORES)
+    rundir.write_json(folder.data, _data(images))
+    _events(folder, rng)
+    _samples(folder, images, split, size, rng)
+    _predictions(folder, images, split, rng)
+    rundir.write_json(folder.classification, _classification(len(split.test), len(set(images.groups[split.test]))))
+    return Finished(folder, resolved, images, split)
+
+
+ENVIRONMENT = {
+    "dfukit": "0.1.0",
+    "python": "3.11.2",
+    "platform": "Linux x86_64",
+    "processors": 2,
+    "device": "cpu, float32",
+    "threads": 2,
+    "packages": {"numpy": "2.4.0", "torch": "2.15.0", "timm": "1.0.31"},
+    "plugins": ["dfukit 0.1.0"],
+    "broken_plugins": [],
+}
+TRAINING = {
+    "steps": 300,
+    "steps_planned": 400,
+    "epochs": 150.0,
+    "best_step": 200,
+    "stopping_metric": "kd[r64]",
+    "best_distance": 0.4123,
+    "stopped": "no better 10 evaluations long",
+    "alarms": {"collapse": 250},
+    "seconds": 214.2,
+    "seconds_of_evaluation": 20.1,
+}
+NO_INCEPTION = "the Inception weights are not at hand: dfukit weights get inception"
+
+
+def _score(value: float, floor: float, better: str = "lower") -> dict[str, object]:
+    return {
+        "better": better,
+        "at_half": value * 1.1,
+        "n_half": 8,
+        "value": value,
+        "n": [16, 16],
+        "interval": [value * 0.8, value * 1.2],
+        "real_vs_real": floor,
+        "reason": None,
+    }
+
+
+def _missing(reason: str) -> dict[str, object]:
+    return {"better": "lower", "value": None, "n": [16, 16], "interval": None, "real_vs_real": None, "reason": reason}
+
+
+SCORES = {
+    "fid": _missing(NO_INCEPTION),
+    "fid@test": _missing(NO_INCEPTION),
+    "kd[r64]": _score(0.4123, 0.012),
+    "kd[r64]@test": _score(0.5071, 0.034),
+    "psnr": _score(17.31, 17.92, "neither"),
+    "ssim": _score(0.4214, 0.4309, "neither"),
+}
+
+
+def _data(images: ImageSet) -> dict[str, object]:
+    return {
+        "name": images.name,
+        "phantom": images.phantom,
+        "classes": list(images.classes),
+        "positive": images.positive,
+        "pictures": len(images.labels),
+        "patients": len(images.patients),
+        "patients_known": True,
+        "excluded": [
+            {"path": "infected/broken_scan.jpg", "reason": "truncated JPEG"},
+            {"path": "notes/visit_notes.jpg", "reason": "no picture: starts like a text"},
+        ],
+        "duplicates": 1,
+        "warnings": [
+            f"{len(images.labels)} pictures are fewer than 1000: expect wide intervals and a generator that copies",
+            f"1 pictures seem to carry a date, for instance {images.paths[0]}: a date identifies",
+        ],
+        "patients_on_both_sides": 0,
+    }
+
+
+def _events(folder: RunDir, rng: np.random.Generator) -> None:
+    events: list[dict[str, object]] = []
+    for step in range(10, 310, 10):
+        fall = float(np.exp(-step / 120))
+        events.append(
+            {
+                "phase": "gan",
+                "step": step,
+                "epoch": step / 2,
+                "critic_loss": -8 * fall + rng.normal() / 4,
+                "generator_loss": 2 * fall + rng.normal() / 4,
+                "critic_penalty": 0.1,
+                "wasserstein": 9 * fall + rng.normal() / 4,
+                "pictures_per_second": 41.0,
+            }
+        )
+    for step in STEPS:
+        events.append(
+            {
+                "phase": "gan",
+                "step": step,
+                "epoch": step / 2,
+                "distance": 0.4 + abs(step - 200) / 500,
+                "diversity": 40 - step / 20,
+                "critic_overfitting": step / 1000,
+            }
+        )
+    events.append({"phase": "alarm", "step": 250, "alarm": "collapse", "text": "the pictures of a fixed batch grow alike"})
+    for arm in ARMS:
+        for step in range(1, 61):
+            event = {"phase": "classifier", "arm": arm, "step": step, "steps": 60, "epoch": -(-step // 10), "loss": 30 / (40 + step)}
+            if step % 10 == 0:
+                event["validation_loss"] = 32 / (42 + step)
+            events.append(event)
+    rundir.write_text(folder.metrics, "".join(json.dumps({"time": 0.0, **event}) + "\n" for event in events))
+
+
+def _samples(folder: RunDir, images: ImageSet, split: Split, size: int, rng: np.random.Generator) -> None:
+    """Blurred and noisy blends of training pictures stand for a generator's."""
+    training = images.at(size)[split.train].astype(float)
+
+    def picture() -> np.ndarray:
+        first, second = training[rng.integers(len(training), size=2)]
+        return np.clip((first + second) / 2 + rng.normal(0, 12, first.shape), 0, 255).astype(np.uint8)
+
+    for step in STEPS:
+        rows = [np.concatenate([picture() for _ in range(8)], 1) for _ in range(8)]
+        rundir.write_bytes(folder.sample_grid(step), _png(np.concatenate(rows)))
+    table = io.StringIO()
+    rows_of_manifest = csv.writer(table, lineterminator="\n")
+    rows_of_manifest.writerow(("path", "label", "sha256", "seed", "number", "note"))
+    for number in range(16):
+        label = images.classes[number % len(images.classes)]
+        path = f"{label}/synthetic_{number // len(images.classes) + 1:06d}.png"
+        content = _png(picture())
+        rundir.write_bytes(folder.synthetic / path, content)
+        rows_of_manifest.writerow((path, label, hashlib.sha256(content).hexdigest(), 0, number, "synthetic"))
+    rundir.write_text(folder.manifest, table.getvalue())
+
+
+def _predictions(folder: RunDir, images: ImageSet, split: Split, rng: np.random.Generator) -> None:
+    table = io.StringIO()
+    rows = csv.writer(table, lineterminator="\n")
+    rows.writerow(("sha256", "patient", "label", "part", "arm", "raw", "calibrated"))
+    for arm in ARMS:
+        for part in ("validation", "test"):
+            for i in getattr(split, part):
+                label = images.classes[images.labels[i]]
+                score = 1 / (1 + np.exp(-rng.normal(1.2 if label == images.positive else -1.2, 1.5)))
+                rows.writerow((images.sha256[i], images.patients[images.groups[i]], label, part, arm, f"{score:.6f}", f"{score:.6f}"))
+    rundir.write_text(folder.predictions, table.getvalue())
+
+
+def _classification(pictures: int, patients: int) -> dict[str, object]:
+    def figures(shift: float) -> dict[str, object]:
+        about = {"n": pictures, "patients": patients}
+        names = ("accuracy", "precision", "recall", "f1", "auroc", "tpr", "fpr", "ece", "brier", "log_loss")
+        values = {name: {"value": 0.8 + shift, "interval": [0.7 + shift, 0.9 + shift], **about} for name in names}
+        return {**values, "ece": {**values["ece"], "calibrated_band": [0.04, 0.13]}}
+
+    return {
+        "positive": "infected",
+        "runs": {"real": figures(0.0), "real+synthetic": figures(0.02)},
+        "chosen": "real+synthetic",
+        "difference": {"value": 0.02, "interval": [-0.03, 0.07], "n": pictures, "patients": patients},
+    }
+
+
+def _png(pixels: np.ndarray) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG")
+    return buffer.getvalue()
