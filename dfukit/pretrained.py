@@ -7,11 +7,13 @@ DFUKIT_CACHE_DIR, or under the user's cache folder.
 from __future__ import annotations
 
 import hashlib
+import http.client
 import json
 import os
 import pickle
 import socket
 import tempfile
+import threading
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
 CONNECT_SECONDS = 1.5
 READ_SECONDS = 30.0
 BLOCK = 2**20
+
+Rows = list[dict[str, Any]]
 
 
 @frozen
@@ -69,7 +73,7 @@ class Store:
     folder: Path
     known: tuple[Published, ...]
 
-    def list(self) -> list[dict[str, Any]]:
+    def list(self) -> Rows:
         """A row for each published file: name, purpose, license, url, sha256, and the path where it is stored."""
         return [
             {
@@ -107,8 +111,8 @@ class Store:
             download = Path(folder) / entry.file
             try:
                 _download(entry, download, progress)
-            except (OSError, urllib.error.URLError) as error:
-                reason = " ".join(str(getattr(error, "reason", error)).split())
+            except (OSError, http.client.HTTPException) as error:
+                reason = f"HTTP {error.code}" if isinstance(error, urllib.error.HTTPError) else str(error)
                 raise WeightsError(f"the weights {name} cannot be downloaded ({reason}): {remedy}") from None
             return self.add(download)
 
@@ -136,7 +140,7 @@ class Store:
         rundir.write_bytes(path, save(tensors, {"dfukit": json.dumps(facts, sort_keys=True)}))
         return path
 
-    def verify(self) -> list[dict[str, Any]]:
+    def verify(self) -> Rows:
         """A row for each stored file: name, path, and the problem, None where its tensors are those it came with."""
         return [
             {"name": entry.name, "path": str(path), "problem": _problem(path, entry)}
@@ -179,11 +183,20 @@ def _unreachable(url: str) -> str | None:
     if proxy and not urllib.request.proxy_bypass(parts.hostname or ""):
         parts = urllib.parse.urlsplit(proxy if "://" in proxy else f"http://{proxy}")
     host, port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
-    try:
-        socket.create_connection((host, port), timeout=CONNECT_SECONDS).close()
-    except OSError as error:
-        return f"{host}: {error.strerror or error}"
-    return None
+    outcome = [f"{host}: no answer"]
+
+    def connect() -> None:
+        try:
+            socket.create_connection((host, port), timeout=CONNECT_SECONDS).close()
+            outcome.clear()
+        except OSError as error:
+            outcome[0] = f"{host}: {error.strerror or error}"
+
+    # Looking up a name has no time limit of its own: without a network it can take half a minute.
+    attempt = threading.Thread(target=connect, daemon=True)
+    attempt.start()
+    attempt.join(CONNECT_SECONDS)
+    return outcome[0] if outcome else None
 
 
 def _download(entry: Published, target: Path, progress: Callable[[int, int], None]) -> None:

@@ -49,10 +49,11 @@ def score(
     `groups` holds the patients [N] of parts where they are known; of larger sets `pictures` are drawn at random.
 
     real_vs_real is the median over random halvings of the real part (by patient where they are known), a half against
-    the other; `at_half` beside it is the median of the fakes against such halves at that same number, `n_half`. The
-    interval is the metric's own where it gives one (a jackknife for kernel distances); else the value plus and minus
-    Student's t times the standard deviation over the halvings, the delete-half jackknife: it shows the noise of
-    sampling, not the bias of a small set. Everything is a function of the seed.
+    the other; `at_half` beside it is the median of the fakes against such halves at that same number, `n_half` (at
+    their own where they are fewer). The interval is the metric's own where it gives one (a jackknife for kernel
+    distances); else the value plus and minus Student's t times the standard deviation between random halves of both
+    sets, the delete-half jackknife: it shows the noise of sampling, not the bias of a small set. Everything is a
+    function of the seed.
 
     Where an extractor cannot be had, the value is null with the reason, and the metrics suggested in place of those are
     added. Raises ConfigError for an unknown extractor.
@@ -100,11 +101,19 @@ def _substitutes(chosen: Chosen, registry: Registry, queued: set[str]) -> list[C
 
 @frozen
 class _Halvings:
-    """The values of HALVINGS random halvings: real against real, and fakes against real, at `n` pictures each."""
+    """The values of one figure over HALVINGS random halvings of the real set, `n` pictures in a half."""
 
     n: int
     floors: list[float]
+    """One half against the other."""
     fakes: list[float]
+    """As many fakes against one half."""
+    spread: list[float]
+    """Half of the fakes against one half."""
+
+    def margin(self) -> float:
+        """Half the width of the interval. Deleting halves of both sets spreads a figure as sampling them whole does."""
+        return STUDENT_95 * float(np.std(self.spread, ddof=1))
 
 
 @frozen(eq=False)
@@ -170,20 +179,23 @@ class _Bench:
         if min(half, fake.n) < MIN_PICTURES:
             return {}
         rng = self._rng(f"halves of {part}")
-        floors: dict[str, list[float]] = {}
-        fakes: dict[str, list[float]] = {}
+        found: dict[str, tuple[list[float], list[float], list[float]]] = {}
         for _ in range(HALVINGS):
-            order = _by_group(real, rng)
-            one, other = real.take(order[:half]), real.take(order[-half:])
-            some = fake.take(rng.permutation(fake.n)[:half])
-            for found, values in ((self._call(one, other, part), floors), (self._call(one, some, part), fakes)):
-                for name, score in found.items():
-                    if score.value is not None:
-                        values.setdefault(name, []).append(score.value)
+            order, fakes = _by_group(real, rng), rng.permutation(fake.n)
+            one = real.take(order[:half])
+            floor = self._call(one, real.take(order[-half:]), part)
+            equal = self._call(one, fake.take(fakes[:half]), part)
+            spread = equal
+            if fake.n // 2 != half and any(score.interval is None for score in equal.values()):
+                spread = self._call(one, fake.take(fakes[: max(fake.n // 2, 2)]), part)
+            for name in floor:
+                for values, scores in zip(found.setdefault(name, ([], [], [])), (floor, equal, spread), strict=True):
+                    if name in scores and (value := scores[name].value) is not None:
+                        values.append(value)
         return {
-            name: _Halvings(half, floors[name], fakes[name])
-            for name in floors
-            if len(floors[name]) == len(fakes.get(name, [])) == HALVINGS
+            name: _Halvings(half, *values)
+            for name, values in found.items()
+            if all(len(series) == HALVINGS for series in values)
         }
 
 
@@ -206,8 +218,7 @@ def _entry(score: Score, metric: Metric, halvings: _Halvings | None, held_out: S
         reference = float(np.median(halvings.floors)) if reference is None else reference
         entry |= {"at_half": float(np.median(halvings.fakes)), "n_half": halvings.n}
         if interval is None and value is not None:
-            margin = STUDENT_95 * float(np.std(halvings.fakes, ddof=1))
-            interval = (value - margin, value + margin)
+            interval = (value - halvings.margin(), value + halvings.margin())
     return entry | {
         "value": value,
         "n": list(score.n),

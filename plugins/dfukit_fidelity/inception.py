@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Self
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch_fidelity.feature_extractor_inceptionv3 import (
@@ -85,11 +85,13 @@ class Inception(Extractor):
             self.network = InceptionNetwork()
         try:
             self.network.load_state_dict(load_file(path), assign=True)
-        except (RuntimeError, OSError, ValueError) as error:
+            with safe_open(path, framework="pt") as file:
+                facts = json.loads((file.metadata() or {}).get("dfukit", "{}"))
+        except (RuntimeError, OSError, ValueError, SafetensorError) as error:
             reason = " ".join(str(error).split())[:200]
-            raise WeightsError(f"{path} does not hold the Inception network: {reason}") from None
-        with safe_open(path, framework="pt") as file:
-            facts = json.loads((file.metadata() or {}).get("dfukit", "{}"))
+            raise WeightsError(
+                f"{path} does not hold the Inception network ({reason}): remove it, then dfukit weights get inception"
+            ) from None
         self.source = f"{facts.get('file', path.name)}, sha256 {facts.get('sha256', 'unknown')}"
         self.requires_grad_(False).eval().to(memory_format=torch.channels_last)
 

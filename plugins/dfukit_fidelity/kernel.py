@@ -125,8 +125,10 @@ class _Sums:
 
 
 class KernelDistance(Metric):
-    """One estimate over the whole sets with a jackknife interval (over patients where they are known), or the mean
-    over random subsets with the interval of that mean's spread over the sets left to the jackknife."""
+    """One estimate over the whole sets, or torch-fidelity's mean over random subsets of them.
+
+    The interval is that of a jackknife over the whole sets, leaving out a picture, or a patient where they are known.
+    """
 
     reads = "features"
     better = "lower"
