@@ -75,6 +75,7 @@ TRAINING = {
     "seconds": 214.2,
     "seconds_of_evaluation": 20.1,
 }
+CONFUSION = {"true_positive": 6, "false_positive": 2, "false_negative": 1, "true_negative": 7}
 NO_INCEPTION = "the Inception weights are not at hand: dfukit weights get inception"
 
 
@@ -190,7 +191,7 @@ def _samples(folder: RunDir, images: ImageSet, split: Split, size: int, rng: np.
 def _predictions(folder: RunDir, images: ImageSet, split: Split, rng: np.random.Generator) -> None:
     table = io.StringIO()
     rows = csv.writer(table, lineterminator="\n")
-    rows.writerow(("sha256", "patient", "label", "part", "arm", "raw", "calibrated"))
+    rows.writerow(("sha256", "patient", "label", "part", "arm", "raw_score", "calibrated_score"))
     for arm in ARMS:
         for part in ("validation", "test"):
             for i in getattr(split, part):
@@ -211,7 +212,22 @@ def _classification(pictures: int, patients: int) -> dict[str, object]:
         "positive": "infected",
         "runs": {"real": figures(0.0), "real+synthetic": figures(0.02)},
         "chosen": "real+synthetic",
-        "difference": {"value": 0.02, "interval": [-0.03, 0.07], "n": pictures, "patients": patients},
+        "difference": {"auroc": {"value": 0.02, "interval": [-0.03, 0.07], "n": pictures, "patients": patients}},
+        "confusion": {arm: CONFUSION for arm in ARMS},
+        "threshold": 0.5,
+        "training": {
+            arm: {
+                "best_epoch": 4,
+                "epochs": 6,
+                "prepared": "random initial weights",
+                "steps": 60,
+                "stopped": "classify.steps reached",
+                "temperature": 1.3,
+                "temperature_reason": None,
+                "validation_loss": 0.41,
+            }
+            for arm in ARMS
+        },
     }
 
 

@@ -27,7 +27,6 @@ NAMES = {
     "log_loss": "Log loss",
 }
 BINS = 10
-THRESHOLD = 0.5
 
 
 @frozen
@@ -68,12 +67,14 @@ def verdict(facts: Facts, classes: Sequence[str]) -> Verdict:
             else "no classifier was trained in this run (`dfukit classify` does it)"
         )
         return Verdict("none", f"This run cannot say: {why}.", "")
-    difference: Table = facts.classification.get("difference") or {}
+    difference: Table | None = (facts.classification.get("difference") or {}).get("auroc")
+    if difference is None:
+        return Verdict("none", "This run cannot say: the classifier was trained without synthetic pictures only.", "")
     value, bounds = difference.get("value"), difference.get("interval")
     tested = f"{plural(difference.get('patients', 0), 'test patient')} ({plural(difference.get('n', 0), 'picture')})"
     if value is None or bounds is None:
-        reason = difference.get("reason") or "the difference of the two classifiers was not computed"
-        return Verdict("none", f"This run cannot say: {reason}.", "" if value is None else f"AUROC difference {signed(value)}.")
+        detail = "" if value is None else f"AUROC difference {signed(value)} on {tested}."
+        return Verdict("none", f"This run cannot say: {difference['reason']}.", detail)
     detail = f"AUROC difference {signed(value)}, 95% interval {interval(bounds, signed)}."
     if bounds[0] > 0:
         return Verdict("better", f"Yes: with synthetic pictures the classifier tells the classes apart better on {tested}.", detail)
@@ -113,14 +114,9 @@ def _cell(entry: Any) -> Cell:
     return Cell(fixed(entry["value"]), interval(entry.get("interval"), fixed), about)
 
 
-def confusions(tested: Mapping[str, Tested]) -> list[Confusion]:
-    """Counts at a calibrated score of 0.5."""
-    found = []
-    for arm, said in tested.items():
-        called = said.scores >= THRESHOLD
-        counts = (called & said.labels, ~called & said.labels, called & ~said.labels, ~called & ~said.labels)
-        found.append(Confusion(arm, *(int(which.sum()) for which in counts)))
-    return found
+def confusions(classification: Table | None) -> list[Confusion]:
+    """Counts of test pictures for each arm."""
+    return [Confusion(arm, **counts) for arm, counts in (classification or {}).get("confusion", {}).items()]
 
 
 def plots(tested: Mapping[str, Tested]) -> list[Chart]:

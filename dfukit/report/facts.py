@@ -17,6 +17,8 @@ from dfukit.images import ImageSet
 from dfukit.rundir import RunDir
 
 Table = Mapping[str, Any]
+SCORE = "calibrated_score"
+"""Column of predictions.csv."""
 
 
 @frozen
@@ -110,6 +112,3 @@ def _tested(folder: RunDir, positive: str | None) -> dict[str, Tested]:
             raise DataError(f"{folder.predictions}: column {SCORE}: {error}") from None
         tested[arm] = Tested(np.array([row["label"] == positive for row in of_arm]), scores)
     return tested
-
-
-SCORE = "calibrated"

@@ -65,7 +65,7 @@ def report(
         thumbnail=pictures.THUMBNAIL,
         size=size,
         curves=training.curves(facts),
-        confusions=answers.confusions(facts.tested),
+        confusions=answers.confusions(facts.classification),
         plots=answers.plots(facts.tested),
         excluded=[] if share else facts.data.get("excluded", [])[:EXCLUDED],
         excluded_reasons=Counter(clean(one["reason"]) for one in facts.data.get("excluded", [])).most_common(),
