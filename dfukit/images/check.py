@@ -240,6 +240,6 @@ def _of_pixels(index: Index, usable: int) -> Iterator[str]:
     if text:
         examples = ", ".join(text[:EXAMPLES])
         yield (
-            f"{len(text)} pictures seem to carry a date or other print, for instance {examples}: a date identifies, and "
-            "a generator learns to draw it"
+            f"{len(text)} pictures seem to carry a date or other print, for instance {examples}: "
+            "a date identifies, and a generator learns to draw it"
         )

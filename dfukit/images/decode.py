@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import math
 import warnings
 from io import BufferedReader
 
@@ -29,7 +30,7 @@ SIDE = 256
 """Width and height of a stored picture."""
 SMALLEST = 8
 """A picture with fewer pixels on a side is excluded: blown up, it would be a flat patch."""
-FORMATS = ("JPEG", "MPO", "PNG", "BMP", "DIB", "GIF", "TIFF", "WEBP")
+FORMATS = ("JPEG", "PNG", "BMP", "DIB", "GIF", "TIFF", "WEBP")
 HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 WHITE = (255, 255, 255)
 
@@ -205,12 +206,7 @@ def _fit(image: Image.Image, area: Box, scale: tuple[float, float], fit: str) ->
         side = min(width, height)
         left, top = left + (width - side) / 2, top + (height - side) / 2
         right, bottom = left + side, top + side
-    part = (
-        left * scale[0],
-        top * scale[1],
-        min(right * scale[0], image.width),
-        min(bottom * scale[1], image.height),
-    )
+    image, part = _cut(image, (left * scale[0], top * scale[1], right * scale[0], bottom * scale[1]))
     if fit != "pad":
         return image.resize((SIDE, SIDE), FILTER, box=part, reducing_gap=3.0)
     longer = max(width, height)
@@ -220,6 +216,15 @@ def _fit(image: Image.Image, area: Box, scale: tuple[float, float], fit: str) ->
     square = Image.new(image.mode, (SIDE, SIDE), black)
     square.paste(picture, ((SIDE - size[0]) // 2, (SIDE - size[1]) // 2))
     return square
+
+
+def _cut(image: Image.Image, part: Box) -> tuple[Image.Image, Box]:
+    """The picture cut to whole pixels around `part`, and where that lies in it: the filter must not look further."""
+    left, top = int(part[0]), int(part[1])
+    right, bottom = min(math.ceil(part[2] - 1e-6), image.width), min(math.ceil(part[3] - 1e-6), image.height)
+    inside = part[0] - left, part[1] - top, min(part[2], right) - left, min(part[3], bottom) - top
+    whole = (left, top, right, bottom) == (0, 0, image.width, image.height)
+    return image if whole else image.crop((left, top, right, bottom)), inside
 
 
 def _to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:

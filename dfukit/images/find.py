@@ -14,6 +14,8 @@ from dfukit.images.decode import Box
 from dfukit.images.table import Row, read_rows
 
 MANIFEST = "manifest.csv"
+SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".heic", ".heif")
+"""What makes loose files in the root a label of their own; whether a file is a picture is seen from its content."""
 PARTS = {"train": 0, "validation": 1, "val": 1, "test": 2, "": -1}
 
 
@@ -38,8 +40,8 @@ def find(root: Path, known: Callable[[str], bool], ignore: Path | None = None) -
     """Every visible file below `root`, and every row of its manifest, in no particular order.
 
     `known(path)` tells whether an entry that was handed out before had this path. `ignore` is a csv that is no picture.
-    A label folder comes as an entry without a path, so that an empty one is noticed. Raises DataError for an unusable
-    manifest.
+    A label comes as an entry without a path: a folder, even an empty one, a word of the manifest, or the root's own
+    name where something in the root itself is called like a picture. Raises DataError for an unusable manifest.
     """
     manifest = root / MANIFEST
     if not manifest.is_file():
@@ -48,7 +50,10 @@ def find(root: Path, known: Callable[[str], bool], ignore: Path | None = None) -
                 yield entry
         return
     for row in read_rows(manifest, ("path", "label")):
-        yield _from_row(root, manifest, row)
+        entry = _from_row(root, manifest, row)
+        if entry.reason is None:
+            yield Entry("", entry.label)
+        yield entry
     for entry in _walk(root, PurePosixPath()):
         if entry.path and root / entry.path not in (manifest, ignore) and not known(entry.path):
             yield Entry(entry.path, entry.label, reason=entry.reason or f"not listed in {MANIFEST}")
@@ -93,6 +98,8 @@ def _walk(root: Path, folder: PurePosixPath) -> Iterator[Entry]:
                         yield Entry("", label=child.name)
                     yield from _walk(root, path)
                 else:
+                    if not folder.parts and path.suffix.lower() in SUFFIXES:
+                        yield Entry("", label)
                     yield _entry(root, str(path), label)
     except OSError as error:
         yield Entry(str(folder), label, reason=f"folder cannot be read: {error.strerror}")

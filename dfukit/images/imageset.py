@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from dfukit.errors import ConfigError, DataError
 from dfukit.images import cache
@@ -80,9 +80,10 @@ def load(settings: DataSettings, progress: Progress | None = None) -> ImageSet:
     with cache.locked(folder), closing(Index(folder)) as index:
         survey(index, root, settings)
         # Before the pictures are decoded, which may take an hour.
-        positive = choose_positive(_classes(index), settings.positive)
+        choose_positive(_classes(index, root), settings.positive)
         decode_missing(index, folder, root, settings, progress)
-        return _assemble(index, folder, root, positive)
+        images = _assemble(index, folder, root)
+        return evolve(images, positive=choose_positive(images.classes, settings.positive))
 
 
 def inspect(settings: DataSettings, progress: Progress | None = None) -> DataCheck:
@@ -95,7 +96,7 @@ def inspect(settings: DataSettings, progress: Progress | None = None) -> DataChe
     with cache.locked(folder), closing(Index(folder)) as index:
         survey(index, root, settings)
         decode_missing(index, folder, root, settings, progress)
-        return _assemble(index, folder, root, None).check
+        return _assemble(index, folder, root).check
 
 
 def decode_picture(path: Path, settings: DataSettings) -> np.ndarray:
@@ -158,28 +159,33 @@ def _cache_folder(root: Path, settings: DataSettings) -> Path:
     return cache.folder_for(root.name, str(root), settings.fit, f"{settings.max_megapixels:g}")
 
 
-def _classes(index: Index) -> tuple[str, ...]:
+def _classes(index: Index, root: Path) -> tuple[str, ...]:
     """The sorted labels. Raises DataError for a label without any file that might be a picture."""
     empty = "SELECT name FROM label EXCEPT SELECT label FROM entry ORDER BY 1"
     for (label,) in index.rows(empty):
         refused = "SELECT path, reason FROM refused WHERE label = ? ORDER BY path"
         example = next((f" (its first file, {path}: {reason})" for path, reason in index.rows(refused, label)), "")
         raise DataError(f"label {label!r} has no picture{example}: fill it or remove it")
-    return tuple(label for (label,) in index.rows("SELECT DISTINCT label FROM entry ORDER BY label"))
+    return tuple(label for (label,) in index.rows("SELECT name FROM label ORDER BY name")) or (root.name,)
 
 
-def _assemble(index: Index, folder: Path, root: Path, positive: str | None) -> ImageSet:
-    classes = _classes(index)
+def _used_classes(index: Index, root: Path) -> tuple[str, ...]:
+    """The labels that have pictures now that they are decoded. Raises DataError for a label that has none."""
+    used = {label for (label,) in index.rows(f"SELECT DISTINCT label FROM {USED}")}
+    for label in _classes(index, root):
+        files = "SELECT path, reason FROM entry JOIN picture USING (path, box) WHERE label = ? ORDER BY path"
+        # What lies loose in the root, beside labels that have pictures, was a note or a broken picture.
+        if label not in used and label != root.name:
+            path, reason = next(index.rows(files, label))
+            raise DataError(f"label {label!r} has no usable picture (its first file, {path}: {reason})")
+    return tuple(sorted(used))
+
+
+def _assemble(index: Index, folder: Path, root: Path) -> ImageSet:
     file = arrange(index, folder)
     stem = file.with_suffix("")
-    used = dict(index.rows(f"SELECT label, count(*) FROM {USED} GROUP BY label"))
-    for label in classes:
-        if label not in used:
-            path, reason = next(
-                index.rows("SELECT path, reason FROM entry JOIN picture USING (path, box) WHERE label = ?", label)
-            )
-            raise DataError(f"label {label!r} has no usable picture (its first file, {path}: {reason})")
-    count = sum(used.values())
+    classes = _used_classes(index, root)
+    count = int(index.one(f"SELECT count(*) FROM {USED}"))
     if count < SMALLEST_SET:
         raise DataError(f"{root} has {count} usable picture{'s' * (count > 1)}: at least {SMALLEST_SET} are needed")
     pixels = cache.open_pixels(file)
@@ -193,7 +199,7 @@ def _assemble(index: Index, folder: Path, root: Path, positive: str | None) -> I
         name=root.name,
         phantom=False,
         classes=classes,
-        positive=positive,
+        positive=None,
         paths=Texts(path for (path,) in index.rows(f"SELECT path FROM {USED} ORDER BY path")),
         sha256=Texts(digest.hex() for (digest,) in index.rows(f"SELECT sha256 FROM {USED} ORDER BY path")),
         labels=labels,

@@ -73,9 +73,8 @@ class Index:
 
     def add(self, entry: Entry) -> None:
         """Take in what was found."""
-        if entry.label:
-            self._db.execute("INSERT OR IGNORE INTO label VALUES (?)", (_text(entry.label),))
         if not entry.path:
+            self._db.execute("INSERT OR IGNORE INTO label VALUES (?)", (_text(entry.label),))
             return
         if entry.reason is not None:
             self.refuse(entry.path, entry.label, entry.reason)

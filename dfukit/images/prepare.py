@@ -48,9 +48,9 @@ def survey(index: Index, root: Path, settings: DataSettings) -> None:
         if pattern:
             _patients_from_pattern(index, pattern)
     if not index.one("SELECT count(*) FROM entry"):
-        refused = int(index.one("SELECT count(*) FROM refused"))
-        found = f"{refused} files, none of which can be used" if refused else "no file"
-        raise DataError(f"{root} holds {found}: expected {root.name}/LABEL/picture.jpg")
+        if index.one("SELECT count(*) FROM refused"):
+            raise DataError(_nothing_usable(index))
+        raise DataError(f"{root} holds no file: expected {root.name}/LABEL/picture.jpg")
 
 
 def decode_missing(index: Index, folder: Path, root: Path, settings: DataSettings, progress: Progress | None) -> None:
@@ -158,5 +158,5 @@ def _patients_from_pattern(index: Index, pattern: re.Pattern[str]) -> None:
 def _nothing_usable(index: Index) -> str:
     excluded = "SELECT path, reason FROM refused UNION ALL SELECT path, picture.reason FROM entry JOIN picture "
     excluded += "USING (path, box) WHERE picture.reason IS NOT NULL"
-    path, reason = next(index.rows(excluded))
+    path, reason = next(index.rows(f"{excluded} ORDER BY 1"))
     return f"no picture can be used; the first of {index.one(f'SELECT count(*) FROM ({excluded})')}: {path}: {reason}"

@@ -1,0 +1,214 @@
+"""The cache of decoded pictures: a second start decodes nothing, a change decodes what changed."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from dfukit import images
+from dfukit.config import DataSettings
+from dfukit.errors import DataError
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("DFUKIT_CACHE_DIR", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    for number in range(8):
+        draw(tmp_path / "feet" / f"{number}.png", number)
+    return tmp_path / "feet"
+
+
+def draw(path: Path, seed: int) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pixels = np.random.default_rng(seed).integers(0, 256, (24, 24, 3), np.uint8)
+    Image.fromarray(pixels).save(path)
+
+
+def decoded(root: Path, **settings: object) -> tuple[images.ImageSet, int]:
+    """The pictures, and how many were decoded for them."""
+    calls: list[tuple[int, int]] = []
+    loaded = images.load(DataSettings(path=str(root), **settings), lambda done, total: calls.append((done, total)))
+    assert [done for done, _ in calls] == list(range(1, len(calls) + 1))
+    return loaded, len(calls)
+
+
+def test_a_second_start_decodes_nothing_and_gives_the_same(root: Path) -> None:
+    (root / "broken.jpg").write_bytes(b"no picture")
+    first, count = decoded(root)
+    assert count == 9
+    again, count = decoded(root)
+    assert count == 0
+    assert np.array_equal(first.pixels, again.pixels)
+    assert list(first.sha256) == list(again.sha256)
+    assert first.check == again.check
+
+
+def test_a_second_start_opens_no_picture(root: Path) -> None:
+    decoded(root)
+    before = [os.stat(path).st_atime_ns for path in sorted(root.iterdir())]
+    for path in root.iterdir():
+        os.utime(path, ns=(1, path.stat().st_mtime_ns))
+    assert before
+    decoded(root)
+    assert [path.stat().st_atime_ns for path in root.iterdir()] == [1] * 8
+
+
+def test_only_changed_and_new_files_are_decoded(root: Path) -> None:
+    first, _ = decoded(root)
+    draw(root / "3.png", 100)
+    draw(root / "1b.png", 101)
+    (root / "5.png").unlink()
+    changed, count = decoded(root)
+    assert count == 2
+    assert list(changed.paths) == ["0.png", "1.png", "1b.png", "2.png", "3.png", "4.png", "6.png", "7.png"]
+    fresh = np.stack([images.decode_picture(root / path, DataSettings()) for path in changed.paths])
+    assert np.array_equal(changed.pixels, fresh)
+    assert not np.array_equal(changed.pixels[4], first.pixels[3])
+    assert decoded(root)[1] == 0
+
+
+def test_the_order_does_not_depend_on_history(root: Path, cache: Path) -> None:
+    decoded(root)
+    draw(root / "0a.png", 50)
+    grown, _ = decoded(root)
+    pixels, paths = np.array(grown.pixels), list(grown.paths)
+    images.clear_cache()
+    fresh, count = decoded(root)
+    assert count == 9
+    assert list(fresh.paths) == paths
+    assert np.array_equal(fresh.pixels, pixels)
+
+
+def test_removed_files_leave_the_cache(root: Path, cache: Path) -> None:
+    decoded(root)
+    for number in range(4):
+        (root / f"{number}.png").unlink()
+    decoded(root)
+    (pixels,) = cache.rglob("pixels-????????????.u8")
+    assert pixels.stat().st_size == 4 * 256 * 256 * 3
+
+
+def test_an_interrupted_start_keeps_what_it_had_decoded(root: Path) -> None:
+    for number in range(8, 150):
+        draw(root / f"{number}.png", number)
+
+    def stop(done: int, total: int) -> None:
+        if done == 140:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        images.load(DataSettings(path=str(root)), stop)
+    loaded, count = decoded(root)
+    assert count == 150 - 128
+    assert np.array_equal(loaded.pixels[77], images.decode_picture(root / loaded.paths[77], DataSettings()))
+
+
+def test_a_killed_start_leaves_a_usable_cache(root: Path) -> None:
+    for number in range(8, 150):
+        draw(root / f"{number}.png", number)
+    script = (
+        "import os, signal, sys\n"
+        "from dfukit import images\n"
+        "from dfukit.config import DataSettings\n"
+        "kill = lambda done, total: done == 100 and os.kill(os.getpid(), signal.SIGKILL)\n"
+        "images.load(DataSettings(path=sys.argv[1]), kill)\n"
+    )
+    assert subprocess.run([sys.executable, "-c", script, str(root)]).returncode == -9
+    loaded, count = decoded(root)
+    assert count == 150 - 64
+    assert len(loaded.pixels) == 150
+
+
+def test_a_lost_pixel_file_is_made_again(root: Path, cache: Path) -> None:
+    decoded(root)
+    (pixels,) = cache.rglob("pixels-????????????.u8")
+    pixels.unlink()
+    assert decoded(root)[1] == 8
+
+
+def test_a_shortened_pixel_file_is_made_again(root: Path, cache: Path) -> None:
+    decoded(root)
+    (pixels,) = cache.rglob("pixels-????????????.u8")
+    pixels.write_bytes(pixels.read_bytes()[:-1])
+    assert decoded(root)[1] == 8
+
+
+def test_each_fit_has_its_own_pictures(root: Path) -> None:
+    assert decoded(root, fit="crop")[1] == 8
+    assert decoded(root, fit="pad")[1] == 8
+    assert decoded(root, fit="crop")[1] == 0
+
+
+def test_the_cache_lies_outside_the_data_folder_and_clears(root: Path, cache: Path) -> None:
+    loaded, _ = decoded(root)
+    assert images.cache_dir().is_relative_to(cache)
+    assert Path(loaded.check.cache).is_relative_to(images.cache_dir())
+    assert len(list(root.iterdir())) == 8
+    assert images.clear_cache() > 8 * 256 * 256 * 3
+    assert images.clear_cache() == 0
+
+
+def test_another_size_is_made_once(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    loaded, _ = decoded(root)
+    small = loaded.at(64)
+    assert small.shape == (8, 64, 64, 3)
+    assert isinstance(small, np.memmap)
+    assert np.array_equal(small, images.resize(loaded.pixels, 64))
+    (file,) = Path(loaded.check.cache).glob("*-64.u8")
+    written = file.stat().st_mtime_ns
+    assert np.array_equal(decoded(root)[0].at(64), small)
+    assert file.stat().st_mtime_ns == written
+    assert loaded.at(256) is loaded.pixels
+
+
+def test_reduction_averages_and_does_not_alias() -> None:
+    stripes = np.zeros((1, 256, 256, 3), np.uint8)
+    stripes[:, :, ::2] = 255
+    reduced = images.resize(stripes, 64)
+    assert abs(float(reduced[:, 4:-4, 4:-4].mean()) - 127.5) < 2
+    assert np.ptp(reduced[:, 4:-4, 4:-4]) <= 2
+
+
+def test_pictures_from_arrays_have_sizes_too(cache: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (6, 256, 256, 3), np.uint8)
+    made = images.from_arrays(
+        name="phantom",
+        pixels=pixels,
+        labels=np.array([0, 1] * 3),
+        groups=np.arange(6),
+        classes=("healthy", "infected"),
+        positive="infected",
+        paths=[f"{i}.png" for i in range(6)],
+        patients=[f"p{i}" for i in range(6)],
+        phantom=True,
+    )
+    assert made.phantom
+    assert made.at(32).shape == (6, 32, 32, 3)
+    assert len(set(made.sha256)) == 6
+    assert made.check.labels == {"healthy": 3, "infected": 3}
+    assert images.make_split(made, DataSettings()).test.size >= 1
+
+
+def test_an_unusable_cache_folder_names_its_variable(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("in the way")
+    monkeypatch.setenv("DFUKIT_CACHE_DIR", str(tmp_path / "file"))
+    with pytest.raises(DataError, match="set DFUKIT_CACHE_DIR"):
+        decoded(root)
+
+
+def test_the_package_does_not_import_torch() -> None:
+    script = "import sys, dfukit.images, dfukit.images.worker; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", script]).returncode == 0
