@@ -105,37 +105,48 @@ def _level(parts: np.ndarray, free: np.ndarray, values: np.ndarray, filled: np.n
 
 
 def _fill_gaps(parts: np.ndarray, free: np.ndarray, present: np.ndarray) -> None:
-    """Move or swap units, in place, until each class has one in each part, where there are enough of them.
+    """Move or swap units, in place, until each part has a unit and one of each class, where there are enough of them.
 
     With two of a class, training and test part come first.
     """
-    held = np.stack([present[parts == part].sum(0) for part in range(3)])
-    for part, label in ((part, label) for part in (0, 2, 1) for label in range(present.shape[1])):
+    # A part with nothing at all counts as lacking one more class, which every unit has.
+    has = np.concatenate([np.ones((len(parts), 1), bool), present], 1)
+    held = np.stack([has[parts == part].sum(0) for part in range(3)])
+    for label, part in ((label, part) for label in range(has.shape[1]) for part in (0, 2, 1)):
         if held[part, label]:
             continue
-        missing = _missing(held)
-        for unit in free[present[free, label]]:
-            # Alone, or against a unit of the part that lacks the class.
-            for other in (None, *free[parts[free] == part]):
-                after = held.copy()
-                after[parts[unit]] -= present[unit]
-                after[part] += present[unit]
-                if other is not None:
-                    after[part] -= present[other]
-                    after[parts[unit]] += present[other]
-                if _missing(after) < missing:
-                    if other is not None:
-                        parts[other] = parts[unit]
-                    parts[unit] = part
-                    held = after
-                    break
-            if held[part, label]:
+        for unit in free[has[free, label]]:
+            after = _swap(parts, has, held, unit, part, free)
+            if after is not None:
+                held = after
                 break
 
 
+def _swap(
+    parts: np.ndarray, has: np.ndarray, held: np.ndarray, unit: int, part: int, free: np.ndarray
+) -> np.ndarray | None:
+    """Move a unit to a part, alone or against another one, if that leaves less missing; what the parts hold then."""
+    here = parts[unit]
+    for other in (None, *free[parts[free] == part]):
+        after = held.copy()
+        after[here] -= has[unit]
+        after[part] += has[unit]
+        if other is not None:
+            after[part] -= has[other]
+            after[here] += has[other]
+        if _missing(after) < _missing(held):
+            if other is not None:
+                parts[other] = here
+            parts[unit] = part
+            return after
+    return None
+
+
 def _missing(held: np.ndarray) -> float:
-    """How much is missing where a part has no unit of a class; the validation part counts least."""
-    return float((held == 0).sum(1) @ np.array([1.2, 1.0, 1.1]))
+    """How much is missing where a part has no unit, or none of a class; the validation part counts least."""
+    weights = np.ones(held.shape[1])
+    weights[0] = 10.0 * held.shape[1]
+    return float(np.array([1.2, 1.0, 1.1]) @ (held == 0) @ weights)
 
 
 def _shares(settings: DataSettings) -> np.ndarray:
