@@ -129,7 +129,7 @@ class RunDir:
 
 def create(parent: Path, name: str, components: Iterable[str]) -> RunDir:
     """Make a run folder: `name`, or the UTC time and the components; with -2 and so on where that is taken."""
-    if name and (not re.fullmatch(r"[\w.+-][\w .+-]*", name) or name in (".", "..")):
+    if name and (not re.fullmatch(r"\w[\w .+-]*", name) or name in (".", "..")):
         raise ConfigError(f"--name {name}: letters, digits, dots, dashes and underscores only")
     stem = name or "-".join((time.strftime("%Y%m%dT%H%M%SZ", time.gmtime()), *components))
     try:

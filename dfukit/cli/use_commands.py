@@ -50,7 +50,7 @@ def sample(source: str, count: int, label: str, seed: int, out: Path, as_json: b
 @click.argument("real", type=click.Path(path_type=Path))
 @click.argument("fake", type=click.Path(path_type=Path))
 @click.option("--metric", "metrics", multiple=True, metavar="NAME", help="May be repeated [inception_score fid kid psnr ssim].")
-@click.option("--extractor", default="auto", metavar="NAME", help="Extractor of kd and fd [auto].")
+@click.option("--extractor", default="", metavar="NAME", help="Extractor of kd and fd [auto].")
 @click.option("--device", default="auto", metavar="NAME", help="[auto]")
 @click.option("--seed", type=int, default=0, metavar="N", help="[0]")
 @json_option
@@ -59,7 +59,7 @@ def score(real: Path, fake: Path, as_json: bool, **options: Any) -> None:
     with showing() as progress:
         from dfukit import scoring
 
-        scores = scoring.score(real, fake, progress=progress, **options)
+        scores = scoring.score_folders(real, fake, progress=progress, **options)
     emit(scores) if as_json else click.echo(scoring.as_text(scores))
 
 
