@@ -27,7 +27,8 @@ from dfukit.interfaces import Metric, View
 from dfukit.pretrained import KNOWN, Store
 from dfukit_fidelity import InceptionScoreSettings, KernelDistanceSettings, NoSettings, RandomVgg16Settings
 from dfukit_fidelity.frechet import FrechetDistance, frechet_distance
-from dfukit_fidelity.inception import Inception, InceptionNetwork
+from dfukit_fidelity.inception import Inception
+from dfukit_fidelity.inception_network import InceptionNetwork
 from dfukit_fidelity.inception_score import InceptionScore, inception_scores
 from dfukit_fidelity.kernel import KernelDistance, jackknife_error, kernel_distance, subset_distances
 from dfukit_fidelity.nearest import IDENTICAL_DB, NearestPsnr, NearestSsim, nearest
@@ -49,6 +50,11 @@ def unique(values: np.ndarray) -> np.ndarray:
     return np.arange(len(values))
 
 
+def torch_fidelity_kid(real: np.ndarray, fake: np.ndarray, subsets: int, size: int) -> dict[str, float]:
+    settings = {"kid_subsets": subsets, "kid_subset_size": size, "rng_seed": 2020, "verbose": False}
+    return kid_features_to_metric(torch.from_numpy(real), torch.from_numpy(fake), **settings)
+
+
 @pytest.mark.parametrize(("n", "m", "d"), [(60, 40, 128), (60, 300, 128), (300, 260, 64), (65, 64, 64)])
 def test_the_frechet_distance_is_torch_fidelitys(rng: np.random.Generator, n: int, m: int, d: int) -> None:
     real, fake = correlated(rng, n, d, 0.0), correlated(rng, m, d, 0.3)
@@ -64,14 +70,7 @@ def test_the_frechet_distance_of_a_set_to_itself_is_nothing(rng: np.random.Gener
 
 def test_the_kernel_distance_over_subsets_is_torch_fidelitys(rng: np.random.Generator) -> None:
     real, fake = correlated(rng, 150, 64, 0.0), correlated(rng, 130, 64, 0.3)
-    theirs = kid_features_to_metric(
-        torch.from_numpy(real),
-        torch.from_numpy(fake),
-        kid_subsets=20,
-        kid_subset_size=100,
-        rng_seed=2020,
-        verbose=False,
-    )
+    theirs = torch_fidelity_kid(real, fake, subsets=20, size=100)
     ours = subset_distances(real, fake, subsets=20, size=100)
     assert ours.mean() == pytest.approx(theirs["kernel_inception_distance_mean"], rel=1e-6)
     assert ours.std() == pytest.approx(theirs["kernel_inception_distance_std"], rel=1e-6)
@@ -79,9 +78,7 @@ def test_the_kernel_distance_over_subsets_is_torch_fidelitys(rng: np.random.Gene
 
 def test_the_kernel_distance_of_whole_sets_is_torch_fidelitys_on_one_subset_of_all(rng: np.random.Generator) -> None:
     real, fake = correlated(rng, 600, 64, 0.0), correlated(rng, 600, 64, 0.3)
-    theirs = kid_features_to_metric(
-        torch.from_numpy(real), torch.from_numpy(fake), kid_subsets=1, kid_subset_size=600, rng_seed=2020, verbose=False
-    )
+    theirs = torch_fidelity_kid(real, fake, subsets=1, size=600)
     assert kernel_distance(real, fake) == pytest.approx(theirs["kernel_inception_distance_mean"], rel=1e-6)
 
 
@@ -244,7 +241,7 @@ def random_inception(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, St
                 module.momentum = 1.0
         with torch.no_grad():
             # Statistics of real activations, so that the signal reaches the last layer.
-            network.train()(torch.randn(2, 3, 299, 299))
+            network.train()(torch.rand(2, 3, 299, 299) * 255)
         torch.save(network.state_dict(), file)
     digest = hashlib.sha256(file.read_bytes()).hexdigest()
     entry = evolve(KNOWN[0], url=f"http://127.0.0.1/{file.name}", sha256=digest, bytes=file.stat().st_size)

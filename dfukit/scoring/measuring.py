@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from attrs import frozen
+from attrs import evolve, frozen
 
 from dfukit.component import Chosen
 from dfukit.device import Compute
@@ -160,7 +160,7 @@ class _Bench:
         }
 
     def _call(self, real: View, fake: View, purpose: str) -> dict[str, Score]:
-        return self.metric.measure(real, fake, self._rng(purpose))
+        return {name: _finite(score) for name, score in self.metric.measure(real, fake, self._rng(purpose)).items()}
 
     def _rng(self, purpose: str) -> np.random.Generator:
         return np.random.default_rng(self.sets.step.seed_of(f"{self.chosen.name} {purpose}"))
@@ -207,10 +207,19 @@ def _by_group(view: View, rng: np.random.Generator) -> np.ndarray:
     return np.argsort(rng.permutation(int(group.max()) + 1)[group], kind="stable")
 
 
+def _finite(score: Score) -> Score:
+    """The score with every number that is not finite left out: JSON has none."""
+    if score.value is not None and not math.isfinite(score.value):
+        score = evolve(score, value=None, reason=f"not a finite number ({score.value})")
+    if score.interval is not None and not all(math.isfinite(end) for end in score.interval):
+        score = evolve(score, interval=None)
+    if score.real_vs_real is not None and not math.isfinite(score.real_vs_real):
+        score = evolve(score, real_vs_real=None)
+    return score
+
+
 def _entry(score: Score, metric: Metric, halvings: _Halvings | None, held_out: Score | None) -> dict[str, Any]:
-    value, interval, reference, reason = score.value, score.interval, score.real_vs_real, score.reason
-    if value is not None and not math.isfinite(value):
-        value, reason = None, f"not a finite number ({value})"
+    value, interval, reference = score.value, score.interval, score.real_vs_real
     if reference is None and held_out is not None:
         reference = held_out.value
     entry: dict[str, Any] = {"better": metric.better}
@@ -224,5 +233,5 @@ def _entry(score: Score, metric: Metric, halvings: _Halvings | None, held_out: S
         "n": list(score.n),
         "interval": list(interval) if interval is not None and value is not None else None,
         "real_vs_real": reference,
-        "reason": reason,
+        "reason": score.reason,
     }

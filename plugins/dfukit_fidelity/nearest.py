@@ -47,7 +47,7 @@ class NearestPicture(Metric):
 
     @abstractmethod
     def similarity(self, image: Tensor, target: Tensor) -> Tensor:
-        """The similarity of two pictures [1, C, S, S] in [0, 1], a scalar."""
+        """Similarities [N] of pictures and their partners [N, C, S, S] in [0, 1]."""
 
     def measure(self, real: View, fake: View, rng: np.random.Generator) -> dict[str, Score]:
         if real.pixels is None or fake.pixels is None:
@@ -56,12 +56,13 @@ class NearestPicture(Metric):
         if real.pixels.shape[-1] < self.smallest:
             reason = f"{self.name} needs pictures of at least {self.smallest}x{self.smallest} pixels"
             return {self.name: Score(None, n, reason=reason)}
-        values = np.array(
+        partner = nearest(real.pixels, fake.pixels)
+        values = np.concatenate(
             [
-                float(self.similarity(_unit(fake.pixels[i : i + 1]), _unit(real.pixels[j : j + 1])))
-                for i, j in enumerate(nearest(real.pixels, fake.pixels))
+                self.similarity(_unit(fake.pixels[i : i + BATCH]), _unit(real.pixels[partner[i : i + BATCH]])).numpy()
+                for i in range(0, fake.n, BATCH)
             ]
-        )
+        ).astype(np.float64)
         value, margin = float(values.mean()), NORMAL_95 * float(values.std(ddof=1)) / np.sqrt(len(values))
         return {self.name: Score(value, n, (value - margin, value + margin))}
 
@@ -72,7 +73,9 @@ class NearestPsnr(NearestPicture):
     name = "psnr"
 
     def similarity(self, image: Tensor, target: Tensor) -> Tensor:
-        return psnr(image, target, 1.0).clamp(max=IDENTICAL_DB)
+        # kornia takes the error of a whole batch together.
+        pairs = zip(image, target, strict=True)
+        return torch.stack([psnr(one, other, 1.0) for one, other in pairs]).clamp(max=IDENTICAL_DB)
 
 
 class NearestSsim(NearestPicture):
@@ -82,7 +85,7 @@ class NearestSsim(NearestPicture):
     smallest = WINDOW
 
     def similarity(self, image: Tensor, target: Tensor) -> Tensor:
-        return ssim(image, target, WINDOW, padding="valid").mean()
+        return ssim(image, target, WINDOW, padding="valid").mean((1, 2, 3))
 
 
 def _thumbnails(pixels: np.ndarray) -> Tensor:

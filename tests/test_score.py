@@ -1,0 +1,345 @@
+"""Scoring: what scores.json says, what happens where something cannot be had, and the stopping distance."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from attrs import evolve, frozen
+from PIL import Image
+from torch import Tensor
+
+import dfukit
+from dfukit import registry as registries
+from dfukit.component import Component
+from dfukit.config import resolve
+from dfukit.device import Compute
+from dfukit.errors import ConfigError, DataError, WeightsError
+from dfukit.interfaces import Extractor, Metric, Score, View
+from dfukit.progress import Silent
+from dfukit.registry import Offer, Registry
+from dfukit.scoring import as_text, choose_extractor, score, score_folders, stopping_distance
+
+CPU = Compute(torch.device("cpu"), bf16=False)
+R64 = {"r64": {"size": 32}}
+SHAPE = {"value", "n", "interval", "real_vs_real", "reason"}
+
+
+@pytest.fixture(autouse=True)
+def offline(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    monkeypatch.setenv("DFUKIT_OFFLINE", "1")
+    monkeypatch.setenv("DFUKIT_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
+
+
+class Said(Silent):
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def say(self, text: str) -> None:
+        self.lines.append(text)
+
+
+def pictures(seed: int, n: int, size: int = 32) -> np.ndarray:
+    """Blots of random place and colour on grey, uint8 [n, size, size, 3]."""
+    rng = np.random.default_rng(seed)
+    x, y = np.meshgrid(np.arange(size), np.arange(size))
+    centre, colour = rng.uniform(0.2, 0.8, (2, n, 1, 1)) * size, rng.uniform(-120, 120, (n, 1, 1, 3))
+    blot = np.exp(-((x - centre[0]) ** 2 + (y - centre[1]) ** 2) / (size / 4) ** 2)[..., None]
+    return np.asarray((128 + blot * colour + rng.normal(0, 4, (n, size, size, 3))).clip(0, 255), np.uint8)
+
+
+def noise(seed: int, n: int, size: int = 32) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, (n, size, size, 3), dtype=np.uint8)
+
+
+def scores_of(
+    parts: Mapping[str, np.ndarray],
+    fake: np.ndarray,
+    metrics: Sequence[str],
+    registry: Registry | None = None,
+    **changes: Any,
+) -> dict[str, dict[str, Any]]:
+    registry = registry or registries.load()
+    chosen = [registry.choose("metric", name, {}) for name in metrics]
+    how: dict[str, Any] = {
+        "extractor": "auto",
+        "extractor_settings": R64,
+        "groups": {},
+        "pictures": 5000,
+        "compute": CPU,
+        "seed": 0,
+        "progress": Silent(),
+    }
+    return score(parts, fake, chosen, registry, **(how | changes))
+
+
+DEFAULTS = ("inception_score", "fid", "kid", "psnr", "ssim")
+
+
+@pytest.fixture(scope="module")
+def content(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, dict[str, Any]]]:
+    """The scores of an honest synthetic set, without the Inception weights."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DFUKIT_OFFLINE", "1")
+        patch.setenv("DFUKIT_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
+        yield scores_of({"train": pictures(0, 60), "test": pictures(1, 24)}, pictures(2, 60), DEFAULTS)
+
+
+def test_every_figure_has_the_documented_shape_and_can_be_written(content: dict[str, dict[str, Any]]) -> None:
+    assert set(content) == {
+        *("inception_score", "fid", "fid@test", "kid", "kid@test", "psnr", "ssim"),
+        *("fd[r64]", "fd[r64]@test", "kd[r64]", "kd[r64]@test"),
+    }
+    for name, entry in content.items():
+        assert entry.keys() >= SHAPE
+        assert entry["n"] == ([24, 60] if name.endswith("@test") else [60, 60])
+        assert (entry["value"] is None) == (entry["reason"] is not None) == (entry["interval"] is None)
+    json.dumps(content, allow_nan=False)
+
+
+def test_what_needs_missing_weights_is_null_with_the_remedy(content: dict[str, dict[str, Any]]) -> None:
+    for name in ("inception_score", "fid", "fid@test", "kid", "kid@test"):
+        assert content[name]["value"] is None
+        assert "dfukit weights add weights-inception-2015-12-05-6726825d.pth" in content[name]["reason"]
+
+
+def test_a_run_without_those_weights_still_has_distances(content: dict[str, dict[str, Any]]) -> None:
+    for name in ("fd[r64]", "kd[r64]"):
+        entry = content[name]
+        assert entry["interval"][0] < entry["value"] < entry["interval"][1]
+        assert entry["n_half"] == 30
+        assert entry["real_vs_real"] == pytest.approx(entry["at_half"], abs=3 * (entry["interval"][1] - entry["value"]))
+
+
+def test_psnr_stands_beside_that_of_held_out_real_pictures(content: dict[str, dict[str, Any]]) -> None:
+    expected = scores_of({"train": pictures(0, 60)}, pictures(1, 24), ["psnr"])
+    assert content["psnr"]["real_vs_real"] == pytest.approx(expected["psnr"]["value"])
+    assert content["psnr"]["better"] == "neither"
+    assert expected["psnr"]["real_vs_real"] is None
+
+
+def test_scores_are_a_function_of_the_seed_and_leave_the_global_random_state(
+    content: dict[str, dict[str, Any]],
+) -> None:
+    before = torch.random.get_rng_state()
+    again = scores_of({"train": pictures(0, 60), "test": pictures(1, 24)}, pictures(2, 60), DEFAULTS)
+    assert again == content
+    assert torch.equal(torch.random.get_rng_state(), before)
+
+
+def test_noise_is_far_beyond_the_real_against_real_value() -> None:
+    content = scores_of({"train": pictures(0, 40)}, noise(0, 40), ["fd", "kd"])
+    for entry in content.values():
+        assert entry["interval"][0] > 4 * abs(entry["real_vs_real"])
+
+
+def test_copies_raise_psnr_above_that_of_held_out_pictures() -> None:
+    train = pictures(0, 40)
+    content = scores_of({"train": train, "test": pictures(1, 20)}, train[:20], ["psnr"])
+    assert content["psnr"]["value"] > content["psnr"]["real_vs_real"] + 10
+
+
+def test_a_small_set_is_not_scored() -> None:
+    content = scores_of({"train": pictures(0, 40), "test": pictures(1, 9)}, pictures(2, 20), ["kd"])
+    assert content["kd[r64]"]["value"] is not None
+    assert content["kd[r64]@test"]["value"] is None
+    assert content["kd[r64]@test"]["reason"] == "needs at least 10 pictures in each set, got 9 real and 20 synthetic"
+
+
+def test_larger_sets_are_drawn_from() -> None:
+    content = scores_of({"train": pictures(0, 40)}, pictures(2, 30), ["kd"], pictures=25)
+    assert content["kd[r64]"]["n"] == [25, 25]
+
+
+@frozen
+class Nothing:
+    """No settings."""
+
+
+class Colour(Extractor):
+    """The mean colour, and a record of how many pictures it was shown."""
+
+    source = "arithmetic"
+    shown = 0
+
+    def __init__(self, settings: object) -> None:
+        super().__init__()
+
+    def forward(self, images: Tensor) -> dict[str, Tensor]:
+        Colour.shown += len(images)
+        return {"features": images.float().mean((2, 3))}
+
+
+class Absent(Colour):
+    def __init__(self, settings: object) -> None:
+        raise WeightsError("its weights are on another planet")
+
+
+class Raising(Colour):
+    def __init__(self, settings: object) -> None:
+        raise ValueError("a defect of the plugin")
+
+
+class SharedPatients(Metric):
+    """How many patients of the one set are in the other."""
+
+    reads = "features"
+
+    def __init__(self, settings: object) -> None:
+        pass
+
+    def measure(self, real: View, fake: View, rng: np.random.Generator) -> dict[str, Score]:
+        shared = 0
+        if real.groups is not None and fake.groups is not None:
+            shared = len(np.intersect1d(real.groups, fake.groups))
+        return {"shared_patients": Score(float(shared), (real.n, fake.n))}
+
+
+class Failing(SharedPatients):
+    def measure(self, real: View, fake: View, rng: np.random.Generator) -> dict[str, Score]:
+        raise ZeroDivisionError("no\nluck")
+
+
+class Infinite(SharedPatients):
+    def measure(self, real: View, fake: View, rng: np.random.Generator) -> dict[str, Score]:
+        return {"infinite": Score(float("inf"), (real.n, fake.n))}
+
+
+class Unsure(SharedPatients):
+    reads = "logits"
+
+
+def offers(kind: str, **targets: type) -> tuple[Offer, ...]:
+    return tuple(
+        Offer(kind, Component(name, Nothing, f"{__name__}:{target.__name__}", ""), "tests", "dfukit-tests", "1")
+        for name, target in targets.items()
+    )
+
+
+@pytest.fixture
+def registry() -> Registry:
+    """The installed plugins and those of this file."""
+    installed = registries.load()
+    ours = offers("extractor", colour=Colour, absent=Absent, raising=Raising)
+    ours += offers("metric", shared_patients=SharedPatients, failing=Failing, infinite=Infinite, unsure=Unsure)
+    return evolve(installed, offers=installed.offers + ours)
+
+
+def test_an_extractor_runs_once_over_each_set(registry: Registry) -> None:
+    Colour.shown = 0
+    parts = {"train": pictures(0, 40), "test": pictures(1, 20)}
+    content = scores_of(parts, pictures(2, 30), ["fd", "kd"], registry, extractor="colour")
+    assert Colour.shown == 90
+    assert set(content) == {"fd[colour]", "fd[colour]@test", "kd[colour]", "kd[colour]@test"}
+
+
+def test_halves_of_the_real_set_share_no_patient(registry: Registry) -> None:
+    groups = {"train": np.repeat(np.arange(10), 4)}
+    content = scores_of(
+        {"train": pictures(0, 40)}, pictures(2, 30), ["shared_patients"], registry, extractor="colour", groups=groups
+    )
+    assert content["shared_patients[colour]"]["real_vs_real"] == 0
+
+
+def test_a_metric_that_fails_takes_no_other_score_with_it(registry: Registry) -> None:
+    content = scores_of({"train": pictures(0, 40)}, pictures(2, 30), ["failing", "kd"], registry, extractor="colour")
+    assert content["failing[colour]"]["reason"] == ("failing of dfukit-tests 1 failed: ZeroDivisionError: no luck")
+    assert content["kd[colour]"]["value"] is not None
+
+
+def test_a_value_that_is_not_finite_is_null_with_its_reason(registry: Registry) -> None:
+    content = scores_of({"train": pictures(0, 40)}, pictures(2, 30), ["infinite"], registry, extractor="colour")
+    assert content["infinite[colour]"]["reason"] == "not a finite number (inf)"
+    json.dumps(content, allow_nan=False)
+
+
+def test_an_extractor_without_logits_is_a_reason(registry: Registry) -> None:
+    content = scores_of({"train": pictures(0, 40)}, pictures(2, 30), ["unsure"], registry, extractor="colour")
+    assert content["unsure[colour]"]["reason"] == "the extractor has no logits"
+
+
+@pytest.mark.parametrize(
+    ("name", "said"), [("absent", "another planet"), ("raising", "a defect of the plugin"), ("auto", "weights get")]
+)
+def test_an_extractor_that_cannot_be_had_is_replaced_saying_so(registry: Registry, name: str, said: str) -> None:
+    taken, extractor, line = choose_extractor(registry, name, R64)
+    assert taken == "r64"
+    assert extractor.source == "random, seed 0"
+    assert said in line
+
+
+def test_an_unknown_extractor_is_an_error(registry: Registry) -> None:
+    with pytest.raises(ConfigError, match="no extractor is called colours"):
+        scores_of({"train": pictures(0, 40)}, pictures(2, 30), ["kd"], registry, extractor="colours")
+
+
+def test_the_stopping_distance_falls_back_and_says_so() -> None:
+    config = resolve(registries.load(), preset="smoke", flags={"gan": {"extractor": "inception"}, "extractor": R64})
+    said = Said()
+    distance = stopping_distance(pictures(0, 20), config, CPU, said)
+    assert distance.name == "kd[r64]"
+    assert any("stopping distance: kd[r64] to 20 validation pictures" in line for line in said.lines)
+    assert any("DFUKIT_OFFLINE" in line for line in said.lines)
+
+
+def test_the_stopping_distance_falls_as_pictures_come_nearer() -> None:
+    config = resolve(registries.load(), preset="smoke", flags={"extractor": R64})
+    for compute in (CPU, evolve(CPU, bf16=True)):
+        distance = stopping_distance(pictures(0, 20), config, compute, Silent())
+        near, blend = pictures(1, 20), (0.6 * pictures(1, 20) + 0.4 * noise(1, 20)).astype(np.uint8)
+        assert distance.measure(near) < distance.measure(blend) < distance.measure(noise(1, 20))
+        assert distance.measure(near) == distance.measure(near)
+
+
+def save(folder: Path, pixels: np.ndarray) -> Path:
+    for i, picture in enumerate(pixels):
+        file = folder / f"label{i % 2}" / f"{i:03}.png"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(picture).save(file)
+    return folder
+
+
+def test_two_folders_of_pictures_of_other_sizes_are_scored_at_one_size(tmp_path: Path) -> None:
+    real = save(tmp_path / "real", pictures(0, 12, size=64))
+    fake = save(tmp_path / "fake", pictures(1, 11, size=32))
+    (fake / "manifest.csv").write_text("path,label\n")
+    (fake / "broken.png").write_bytes(b"no picture")
+    said = Said()
+    content = score_folders(real, fake, metrics=["psnr", "kd"], extractor_settings=R64, device="cpu", progress=said)
+    assert content["psnr"]["n"] == content["kd[r64]"]["n"] == [12, 11]
+    (line,) = [line for line in said.lines if "left out" in line]
+    assert line.startswith(f"left out {fake / 'broken.png'}: not a picture")
+    assert [row.split()[0] for row in as_text(content).splitlines()] == ["metric", "psnr", "kd[r64]"]
+
+
+def test_a_run_folder_stands_for_its_synthetic_pictures(tmp_path: Path) -> None:
+    real = save(tmp_path / "real", pictures(0, 12))
+    save(tmp_path / "run" / "synthetic", pictures(1, 12))
+    (tmp_path / "run" / "config.toml").write_text("")
+    content = score_folders(real, tmp_path / "run", metrics=["psnr"], device="cpu")
+    assert content["psnr"]["n"] == [12, 12]
+
+
+def test_arrays_are_scored_from_python() -> None:
+    content = dfukit.score(pictures(0, 12), pictures(1, 12), metrics=["ssim"], device="cpu")
+    assert 0 < content["ssim"]["value"] < 1
+
+
+@pytest.mark.parametrize("n", [0, 9])
+def test_fewer_than_ten_pictures_are_refused(tmp_path: Path, n: int) -> None:
+    (tmp_path / "fake").mkdir()
+    save(tmp_path / "fake", pictures(1, n))
+    with pytest.raises(DataError, match=f"fake has {n} usable pictures; a score needs at least 10"):
+        score_folders(pictures(0, 12), tmp_path / "fake", metrics=["psnr"], device="cpu")
+
+
+def test_a_missing_folder_and_a_wrong_array_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="nowhere is not a folder of pictures"):
+        score_folders(tmp_path / "nowhere", pictures(0, 12), device="cpu")
+    with pytest.raises(DataError, match=r"real pictures must be uint8 \[N, S, S, 3\], got float64"):
+        score_folders(pictures(0, 12).astype(float), pictures(0, 12), device="cpu")
