@@ -50,7 +50,7 @@ def compare_arms(
     critic_description: Description | None,
     progress: Progress,
 ) -> dict[str, Any]:
-    """Train both arms with one seed and one budget, choose one on the validation part, then judge both on the test part.
+    """Train both arms with one seed and budget, choose one on the validation part, then judge both on the test part.
 
     Writes both classifiers, the chosen one as the run's classifier, predictions.csv and classification.json, whose
     content comes back. Without samples only the arm "real" is trained. Everything reaches the classifiers at the GAN's
@@ -73,8 +73,8 @@ def compare_arms(
     chosen = min(trained, key=lambda arm: trained[arm].validation_loss)
     facts = {"phantom": images.phantom, "fit": config.data.fit}
     for arm, path in ((REAL, folder.real_classifier_weights), (chosen, folder.classifier_weights)):
-        needs_critic = critic_description is not None and "critic" in trained[arm].network.needs
-        built_on = {"critic": critic_description} if needs_critic else {}
+        known = {} if critic_description is None else {"critic": critic_description}
+        built_on = {name: known[name] for name in trained[arm].network.needs}
         description = _describe(config, image, built_on, trained[arm], arm, facts)
         weights.write(path, trained[arm].network, description)
 

@@ -19,8 +19,9 @@ from dfukit.component import ImageSpec
 from dfukit.config import DataSettings
 from dfukit.device import Compute
 from dfukit.errors import DataError
-from dfukit.images import decode_picture, resize
+from dfukit.images import resize
 from dfukit.images.decode import Limits, Unusable, decode
+from dfukit.images.pool import Decoded, Job, decode_all
 from dfukit.interfaces import Classifier
 from dfukit.weights import Description
 
@@ -37,7 +38,7 @@ class Prediction:
     positive: str
     score: float
     milliseconds: float
-    """From the file or picture to the score, this picture alone."""
+    """How long the caller waited for it; the first file's wait includes the start of the decoder."""
 
     def as_table(self) -> dict[str, Any]:
         return attrs.asdict(self)
@@ -70,24 +71,26 @@ class LoadedClassifier:
         Each goes the way of the training pictures: fitted to 256x256, down to the GAN's size, then to the network's.
         Raises DataError for a picture that cannot be used, with its reason.
         """
-        return [self._predict(image) for image in images]
+        pictures = list(images)
+        settings = DataSettings(fit=self.description.facts["fit"])
+        jobs = [Job(Path(picture).absolute()) for picture in pictures if isinstance(picture, str | Path)]
+        decoded = decode_all(jobs, settings, workers=1)
+        predictions = []
+        for picture in pictures:
+            started = time.perf_counter()
+            if isinstance(picture, str | Path):
+                path, pixels = str(picture), _usable(next(decoded), str(picture))
+            else:
+                path, pixels = "", _square(picture, settings)
+            score = float(self.scores(pixels[None])[0])
+            elapsed = (time.perf_counter() - started) * 1000
+            predictions.append(Prediction(path, self.positive, score, elapsed))
+        return predictions
 
     def scores(self, pixels: np.ndarray) -> np.ndarray:
         """Calibrated scores float64 [N] of square pictures uint8 [N, H, H, 3]."""
-        if len(pixels) == 0:
-            return np.empty(0)
         sized = resize(pixels, self.image.size)
         return clinical.calibrated(fitting.logits(self.network, sized, self.compute), self.temperature)
-
-    def _predict(self, image: Picture) -> Prediction:
-        started = time.perf_counter()
-        settings = DataSettings(fit=self.description.facts["fit"])
-        if isinstance(image, str | Path):
-            path, pixels = str(image), decode_picture(Path(image), settings)
-        else:
-            path, pixels = "", _square(image, settings)
-        score = float(self.scores(pixels[None])[0])
-        return Prediction(path, self.positive, score, (time.perf_counter() - started) * 1000)
 
 
 def load_classifier(path: str | Path, compute: Compute = CPU) -> LoadedClassifier:
@@ -106,6 +109,12 @@ def load_classifier(path: str | Path, compute: Compute = CPU) -> LoadedClassifie
     return LoadedClassifier(network.to(compute.device).eval(), description, compute)
 
 
+def _usable(result: Decoded, path: str) -> np.ndarray:
+    if result.pixels is None:
+        raise DataError(f"{path}: {result.reason}")
+    return result.pixels
+
+
 def _square(image: Image.Image | np.ndarray, settings: DataSettings) -> np.ndarray:
     """A picture in memory as uint8 [256, 256, 3], by the very way that files take."""
     if isinstance(image, np.ndarray):
@@ -121,7 +130,7 @@ def _square(image: Image.Image | np.ndarray, settings: DataSettings) -> np.ndarr
         image.save(buffer, "PNG", compress_level=0)
     buffer.seek(0)
     try:
-        with io.BufferedReader(buffer) as file:
-            return decode(file, None, Limits(settings.fit, settings.max_megapixels)).pixels
+        file: io.BufferedReader = io.BufferedReader(buffer)
+        return decode(file, None, Limits(settings.fit, settings.max_megapixels)).pixels
     except Unusable as error:
         raise DataError(f"the picture in memory: {error}") from None

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-from attrs import frozen
-
-from dfukit.component import Component
-from dfukit.hookspecs import hookimpl
-from dfukit.settings import real
+from dfukit import Component, frozen, hookimpl, real
 
 
 @frozen
@@ -39,6 +35,6 @@ def augmentations() -> list[Component]:
             settings=WoundSettings,
             target="dfukit_augment.pipelines:Wound",
             summary="rotation, flips, zoom and contrast, drawn for each picture on the device",
-            citation="Riba et al., Kornia: an Open Source Differentiable Computer Vision Library for PyTorch, WACV 2020",
+            citation="Riba et al., Kornia: an Open Source Computer Vision Library for PyTorch, WACV 2020",
         ),
     ]

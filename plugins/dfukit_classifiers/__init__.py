@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-from attrs import frozen
-
-from dfukit.component import Component
-from dfukit.hookspecs import hookimpl
-from dfukit.settings import choice, real, text, whole
+from dfukit import Component, choice, frozen, hookimpl, real, text, whole
 
 EFFICIENTNET_V2 = "Tan and Le, EfficientNetV2: Smaller Models and Faster Training, ICML 2021"
 TIMM = "Wightman, PyTorch Image Models, 2019, doi:10.5281/zenodo.4414861"

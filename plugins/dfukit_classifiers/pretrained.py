@@ -1,4 +1,4 @@
-"""Pretrained weights of timm backbones: from the hub's cache or the hub itself, and a quick answer where neither works."""
+"""Pretrained weights of timm backbones: from the hub's cache or the hub, and a quick answer where neither works."""
 
 from __future__ import annotations
 
@@ -83,10 +83,7 @@ def _repository(backbone: str) -> tuple[str, str | None]:
     published = timm.get_pretrained_cfg(backbone)
     if published is None or not published.hf_hub_id:
         raise WeightsError(f"timm publishes no weights for {backbone}")
-    identifier = published.hf_hub_id
-    # timm writes "timm/" where the repository is named like the model.
-    identifier = f"{identifier}{published.architecture}.{published.tag}" if identifier.endswith("/") else identifier
-    repository, _, revision = identifier.partition("@")
+    repository, _, revision = published.hf_hub_id.partition("@")
     return repository, revision or None
 
 
