@@ -1,0 +1,186 @@
+"""Clinical figures, intervals and calibration."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from sklearn import metrics
+
+from dfukit import clinical
+from dfukit.errors import DataError
+
+
+def made_up(n: int = 200, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Labels, scores (with ties) and groups."""
+    rng = np.random.default_rng(seed)
+    labels = rng.random(n) < 0.4
+    score = np.round(np.clip(0.35 * labels + 0.7 * rng.random(n), 0, 1), 2)
+    return labels, score, rng.integers(0, n // 3, n)
+
+
+def figures(labels: np.ndarray, score: np.ndarray, groups: np.ndarray, resamples: int = 200) -> dict[str, dict]:
+    return clinical.figures(labels, score, groups, np.random.default_rng(0), resamples)
+
+
+def test_figures_equal_scikit_learn() -> None:
+    labels, score, groups = made_up()
+    called = score >= 0.5
+    true_negative, false_positive, _, _ = metrics.confusion_matrix(labels, called).ravel()
+    expected = {
+        "accuracy": metrics.accuracy_score(labels, called),
+        "precision": metrics.precision_score(labels, called),
+        "recall": metrics.recall_score(labels, called),
+        "f1": metrics.f1_score(labels, called),
+        "auroc": metrics.roc_auc_score(labels, score),
+        "tpr": metrics.recall_score(labels, called),
+        "fpr": false_positive / (false_positive + true_negative),
+        "brier": metrics.brier_score_loss(labels, score),
+        "log_loss": metrics.log_loss(labels, np.clip(score, 1e-15, 1 - 1e-15)),
+    }
+    found = figures(labels, score, groups)
+    assert {name: found[name]["value"] for name in expected} == pytest.approx(expected, rel=1e-12)
+    assert set(found) == {*expected, "ece"}
+
+
+def test_resampled_figures_equal_scikit_learn_on_the_resampled_pictures() -> None:
+    labels, score, _ = made_up(60)
+    groups = np.arange(60) // 2
+    found = clinical._resampled(labels, score, score >= 0.5, groups, np.random.default_rng(1), 20)
+    drawn = np.random.default_rng(1).multinomial(30, np.full(30, 1 / 30), size=20)
+    for resample, counts in enumerate(drawn):
+        index = np.repeat(np.arange(60), counts[groups])
+        y, s = labels[index], score[index]
+        assert found["auroc"][resample] == pytest.approx(metrics.roc_auc_score(y, s))
+        assert found["f1"][resample] == pytest.approx(metrics.f1_score(y, s >= 0.5))
+        assert found["log_loss"][resample] == pytest.approx(metrics.log_loss(y, np.clip(s, 1e-15, 1 - 1e-15)))
+
+
+def test_the_calibration_error_is_the_mean_gap_of_the_bins() -> None:
+    labels = np.array([True, False, True, True])
+    score = np.array([0.9, 0.9, 0.2, 0.2])
+    found = figures(labels, score, np.arange(4))
+    assert found["ece"]["value"] == pytest.approx(0.5 * abs(0.5 - 0.9) + 0.5 * abs(1.0 - 0.2))
+
+
+def test_a_calibrated_model_lies_in_the_calibrated_band() -> None:
+    rng = np.random.default_rng(0)
+    score = rng.random(160)
+    labels = rng.random(160) < score
+    low, high = figures(labels, score, np.arange(160), 1000)["ece"]["calibrated_band"]
+    assert low < 0.098 < high
+    assert low <= figures(labels, score, np.arange(160))["ece"]["value"] <= high
+
+
+def test_an_interval_holds_its_value_and_says_how_many_patients_it_rests_on() -> None:
+    labels, score, groups = made_up()
+    for name, figure in figures(labels, score, groups).items():
+        low, high = figure["interval"]
+        assert low < high
+        if name != "ece":  # resampling adds noise to each bin, so its interval lies above the value
+            assert low <= figure["value"] <= high
+        assert figure["patients"] <= len(np.unique(groups))
+    assert figures(labels, score, groups)["recall"]["n"] == labels.sum()
+
+
+def test_patients_with_many_pictures_widen_the_interval() -> None:
+    labels, score, _ = made_up(40)
+    alone = figures(labels, score, np.arange(40), 1000)["auroc"]
+    repeated = figures(np.repeat(labels, 10), np.repeat(score, 10), np.repeat(np.arange(40), 10), 1000)["auroc"]
+    pretended = figures(np.repeat(labels, 10), np.repeat(score, 10), np.arange(400), 1000)["auroc"]
+    assert repeated["interval"] == pytest.approx(alone["interval"])
+    assert np.ptp(pretended["interval"]) < 0.6 * np.ptp(repeated["interval"])
+
+
+def test_a_flawless_share_keeps_an_interval_with_patients_as_trials() -> None:
+    labels = np.arange(20) % 2 == 0
+    accuracy = figures(labels, labels.astype(float), np.arange(20))["accuracy"]
+    assert accuracy["value"] == 1.0
+    assert accuracy["interval"] == pytest.approx([0.025 ** (1 / 20), 1.0])
+
+
+def test_a_test_part_of_one_class_gives_reasons_instead_of_figures() -> None:
+    found = figures(np.zeros(10, bool), np.linspace(0, 0.4, 10), np.arange(10))
+    assert found["auroc"] == {
+        "value": None,
+        "interval": None,
+        "reason": "the test part has one class only",
+        "n": 10,
+        "patients": 10,
+    }
+    for name in ("precision", "recall", "f1"):
+        assert found[name]["value"] is None
+        assert found[name]["reason"]
+    assert found["fpr"]["value"] == 0.0
+
+
+def test_an_empty_test_part_gives_reasons_instead_of_figures() -> None:
+    found = figures(np.zeros(0, bool), np.zeros(0), np.zeros(0, int))
+    assert {figure["reason"] for figure in found.values()} == {"no test picture"}
+
+
+def test_one_patient_has_no_interval() -> None:
+    labels, score, _ = made_up(30)
+    figure = figures(labels, score, np.zeros(30, int))["auroc"]
+    assert figure["value"] is not None
+    assert figure["interval"] is None
+    assert "one patient" in figure["reason"]
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -0.1, 1.1])
+def test_scores_that_are_no_probabilities_are_rejected(bad: float) -> None:
+    labels, score, groups = made_up()
+    score[3] = bad
+    with pytest.raises(DataError, match="score"):
+        figures(labels, score, groups)
+
+
+def test_the_bootstrap_does_not_depend_on_how_it_is_blocked(monkeypatch: pytest.MonkeyPatch) -> None:
+    labels, score, groups = made_up()
+    whole = figures(labels, score, groups)["auroc"]
+    monkeypatch.setattr(clinical, "BLOCK", 7 * len(labels))
+    assert figures(labels, score, groups)["auroc"] == whole
+
+
+def test_a_difference_is_paired() -> None:
+    labels, score, groups = made_up()
+    rng = np.random.default_rng(0)
+    same = clinical.auroc_difference(labels, score, score**2, groups, rng, 200)
+    assert same["value"] == 0.0
+    assert same["interval"] == [0.0, 0.0]
+    better = clinical.auroc_difference(labels, score, 0.5 * score + 0.5 * labels, groups, rng, 200)
+    expected = metrics.roc_auc_score(labels, score + labels) - metrics.roc_auc_score(labels, score)
+    assert better["value"] == pytest.approx(expected)
+    assert 0 < better["interval"][0] < better["value"] < better["interval"][1]
+
+
+def test_the_temperature_of_overconfident_logits_is_found() -> None:
+    rng = np.random.default_rng(0)
+    true_logits = rng.normal(0, 1.5, 4000)
+    labels = rng.random(4000) < clinical.calibrated(true_logits, 1.0)
+    assert clinical.fit_temperature(3 * true_logits, labels).value == pytest.approx(3.0, rel=0.1)
+
+
+def test_classes_told_apart_without_an_error_do_not_end_in_certainty() -> None:
+    labels = np.arange(20) % 2 == 0
+    logits = np.where(labels, 5.0, -5.0)
+    found = clinical.fit_temperature(logits, labels)
+    assert clinical.calibrated(logits, found.value).max() == pytest.approx(11 / 12, abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("labels", "reason"),
+    [(np.arange(9) % 2 == 0, "too few"), (np.ones(30, bool), "one class only")],
+)
+def test_without_enough_to_fit_the_temperature_is_one(labels: np.ndarray, reason: str) -> None:
+    found = clinical.fit_temperature(np.linspace(-2, 2, len(labels)), labels)
+    assert found.value == 1.0
+    assert reason in str(found.reason)
+
+
+def test_the_counts_of_a_confusion_matrix_add_up() -> None:
+    labels, score, _ = made_up()
+    found = clinical.confusion(labels, score)
+    matrix = metrics.confusion_matrix(labels, score >= 0.5)
+    assert [found[key] for key in ("true_negative", "false_positive", "false_negative", "true_positive")] == [
+        *matrix.ravel()
+    ]
