@@ -23,6 +23,7 @@ from dfukit.errors import ConfigError, DataError, WeightsError
 from dfukit.interfaces import Extractor, Metric, Score, View
 from dfukit.progress import Silent
 from dfukit.registry import Offer, Registry
+from dfukit.rundir import write_toml
 from dfukit.scoring import as_text, choose_extractor, score, score_folders, stopping_distance
 
 CPU = Compute(torch.device("cpu"), bf16=False)
@@ -323,6 +324,15 @@ def test_a_run_folder_stands_for_its_synthetic_pictures(tmp_path: Path) -> None:
     (tmp_path / "run" / "config.toml").write_text("")
     content = score_folders(real, tmp_path / "run", metrics=["psnr"], device="cpu")
     assert content["psnr"]["n"] == [12, 12]
+
+
+def test_a_run_folder_as_the_real_set_stands_for_its_training_and_test_pictures(tmp_path: Path) -> None:
+    config = resolve(registries.load(), preset="smoke")
+    write_toml(tmp_path / "run" / "config.toml", config.as_table())
+    content = score_folders(tmp_path / "run", pictures(1, 12), metrics=["kd"], extractor_settings=R64, device="cpu")
+    patients, each = config.data.phantom_patients, config.data.phantom_pictures
+    assert set(content) == {"kd[r64]", "kd[r64]@test"}
+    assert content["kd[r64]"]["n"][0] == pytest.approx(0.7 * patients * each, abs=2 * each)
 
 
 def test_arrays_are_scored_from_python() -> None:

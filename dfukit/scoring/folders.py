@@ -10,13 +10,15 @@ import numpy as np
 from attrs import evolve, frozen
 
 from dfukit import device as devices
+from dfukit import phantom
 from dfukit import registry as registries
-from dfukit.config import DataSettings, RunSettings, ScoreSettings
+from dfukit.config import DataSettings, RunSettings, ScoreSettings, resolve
 from dfukit.errors import DataError
-from dfukit.images import resize
+from dfukit.images import load, make_split, resize
 from dfukit.images.decode import SIDE
 from dfukit.images.pool import Job, decode_all
-from dfukit.progress import Progress, Silent
+from dfukit.progress import Progress, Silent, counter
+from dfukit.registry import Registry
 from dfukit.rundir import RunDir
 from dfukit.scoring.measuring import MIN_PICTURES, score
 
@@ -26,10 +28,11 @@ TABLES = (".csv", ".json", ".txt", ".md")
 
 @frozen(eq=False)
 class _Pictures:
-    """uint8 [N, S, S, 3], and the width that half of them have at least."""
+    """uint8 [N, S, S, 3], the width that half of them have at least, and their patients [N] where they are known."""
 
     pixels: np.ndarray
     width: int
+    groups: np.ndarray | None = None
 
 
 def score_folders(
@@ -45,9 +48,10 @@ def score_folders(
 ) -> dict[str, dict[str, Any]]:
     """Scores of synthetic pictures against real ones, in the shape of scores.json (`dfukit.scoring.score`).
 
-    A set is a folder of pictures of any size, a run folder (its synthetic pictures), or an array uint8 [N, S, S, 3].
-    Both come to one size by one path: the smaller of the two sets' median widths, at most 256. Whatever is left empty
-    is as in the configuration's defaults. Raises DataError where a set has fewer than 10 usable pictures.
+    A set is a folder of pictures of any size, an array uint8 [N, S, S, 3], or a run folder, which stands for its
+    synthetic pictures, and as `real` for the training and the test part of the pictures that it was made of. All come
+    to one size by one path: the smallest of the sets' median widths, at most 256. Whatever is left empty is as in the
+    configuration's defaults. Raises DataError where a set has fewer than 10 usable pictures.
     """
     settings = ScoreSettings()
     registry = registries.load()
@@ -55,22 +59,34 @@ def score_folders(
     names = dict.fromkeys(metrics or settings.metrics)
     chosen = [registry.choose("metric", name, {}, f"metric.{name}") for name in names]
     compute = devices.choose(evolve(RunSettings(), device=device or RunSettings().device))
-    sets = {"real": _read(real, "real", progress), "synthetic": _read(fake, "synthetic", progress)}
-    size = min(SIDE, *(pictures.width for pictures in sets.values()))
-    resized = {name: resize(pictures.pixels, size) for name, pictures in sets.items()}
+    parts, synthetic = _read_real(real, registry, progress), _read(fake, "synthetic", progress)
+    size = min(SIDE, synthetic.width, *(part.width for part in parts.values()))
     return score(
-        {"real": resized["real"]},
-        resized["synthetic"],
+        {name: resize(part.pixels, size) for name, part in parts.items()},
+        resize(synthetic.pixels, size),
         chosen,
         registry,
         extractor=extractor or settings.extractor,
         extractor_settings=extractor_settings or {},
-        groups={},
+        groups={name: part.groups for name, part in parts.items() if part.groups is not None},
         pictures=settings.pictures,
         compute=compute,
         seed=seed,
         progress=progress,
     )
+
+
+def _read_real(source: str | Path | np.ndarray, registry: Registry, progress: Progress) -> dict[str, _Pictures]:
+    if isinstance(source, np.ndarray) or not RunDir(Path(source)).config.is_file():
+        return {"real": _read(source, "real", progress)}
+    settings = resolve(registry, file=RunDir(Path(source)).config).data
+    report = counter(progress, "reading real pictures")
+    images = load(settings, report) if settings.path else phantom.image_set(settings, report)
+    split = make_split(images, settings)
+    return {
+        name: _Pictures(images.pixels[index], SIDE, images.groups[index])
+        for name, index in (("train", split.train), ("test", split.test))
+    }
 
 
 def _read(source: str | Path | np.ndarray, what: str, progress: Progress) -> _Pictures:
@@ -80,8 +96,9 @@ def _read(source: str | Path | np.ndarray, what: str, progress: Progress) -> _Pi
         pictures, place = _Pictures(source, source.shape[1]), f"the array of {what} pictures"
     else:
         folder = Path(source)
-        if (folder / "config.toml").is_file():
-            folder = RunDir(folder).synthetic
+        run = RunDir(folder)
+        if run.config.is_file():
+            folder = run.synthetic
         pictures, place = _decode(folder, what, progress), str(folder)
     if len(pictures.pixels) < MIN_PICTURES:
         n = len(pictures.pixels)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -15,6 +15,9 @@ from dfukit import pretrained
 from dfukit.errors import WeightsError
 from dfukit.interfaces import Extractor
 
+if TYPE_CHECKING:
+    from dfukit_fidelity.inception_network import InceptionNetwork
+
 
 class Inception(Extractor):
     """features [N, 2048] and logits [N, 1008] without bias ("logits_unbiased"), resized as TensorFlow 1 resized.
@@ -23,35 +26,34 @@ class Inception(Extractor):
     """
 
     def __init__(self, settings: object) -> None:
-        self._load(pretrained.default_store().get("inception", lambda done, of: None))
-
-    @classmethod
-    def from_file(cls, path: Path) -> Self:
-        """The extractor on the safetensors file of a store. Raises WeightsError where it does not fit."""
-        extractor = cls.__new__(cls)
-        extractor._load(path)
-        return extractor
-
-    def _load(self, path: Path) -> None:
         super().__init__()
-        # torch-fidelity takes seconds to import: only now is it clear that it is needed.
-        from dfukit_fidelity.inception_network import InceptionNetwork
-
-        # On the meta device nothing is initialised: faster, and the global random state stays where it is.
-        with torch.device("meta"):
-            self.network = InceptionNetwork()
-        try:
-            self.network.load_state_dict(load_file(path), assign=True)
-            with safe_open(path, framework="pt") as file:
-                facts = json.loads((file.metadata() or {}).get("dfukit", "{}"))
-        except (RuntimeError, OSError, ValueError, SafetensorError) as error:
-            reason = " ".join(str(error).split())[:200]
-            raise WeightsError(
-                f"{path} does not hold the Inception network ({reason}): remove it, then dfukit weights get inception"
-            ) from None
-        self.source = f"{facts.get('file', path.name)}, sha256 {facts.get('sha256', 'unknown')}"
+        path = pretrained.default_store().get("inception", lambda done, of: None)
+        self.network, self.source = read_network(path)
         self.requires_grad_(False).eval().to(memory_format=torch.channels_last)
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
-        features = self.network(images.float()).float()
-        return {"features": features, "logits": features @ self.network.fc.weight.T}
+        features, logits = self.network(images.float())
+        return {"features": features.float(), "logits": logits.float()}
+
+
+def read_network(path: Path) -> tuple[InceptionNetwork, str]:
+    """The network in a file of the store, in eval mode, and where its weights come from.
+
+    Raises WeightsError where the file does not fit.
+    """
+    # torch-fidelity takes seconds to import: only where there are weights is it needed.
+    from dfukit_fidelity.inception_network import InceptionNetwork
+
+    # On the meta device nothing is initialised: faster, and the global random state stays where it is.
+    with torch.device("meta"):
+        network = InceptionNetwork()
+    try:
+        network.load_state_dict(load_file(path), assign=True)
+        with safe_open(path, framework="pt") as file:
+            facts = json.loads((file.metadata() or {}).get("dfukit", "{}"))
+    except (RuntimeError, OSError, ValueError, SafetensorError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise WeightsError(
+            f"{path} does not hold the Inception network ({reason}): remove it, then dfukit weights get inception"
+        ) from None
+    return network.eval(), f"{facts.get('file', path.name)}, sha256 {facts.get('sha256', 'unknown')}"

@@ -44,11 +44,13 @@ class InceptionNetwork(nn.Module):
         self.AvgPool = nn.AdaptiveAvgPool2d(1)
         self.fc = nn.Linear(2048, 1008)
 
-    def forward(self, pictures: Tensor) -> Tensor:
-        """Features [N, 2048] of pictures [N, 3, H, W] in 0 to 255. The layers run in the order above."""
+    def forward(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
+        """Features [N, 2048] and logits without bias [N, 1008] of pictures [N, 3, H, W] in 0 to 255."""
         pictures = interpolate_bilinear_2d_like_tensorflow1x(pictures, size=(SIZE, SIZE), align_corners=False)
         pictures = ((pictures - 128) / 128).contiguous(memory_format=torch.channels_last)
+        # The layers run in the order above.
         for name, layer in self.named_children():
             if name != "fc":
                 pictures = layer(pictures)
-        return pictures.flatten(1)
+        features = pictures.flatten(1)
+        return features, features @ self.fc.weight.T
