@@ -1,4 +1,4 @@
-"""A small run folder as a run leaves it, without the hours of a run: its figures are made up, its pictures are drawn."""
+"""A small run folder as a run leaves it, without the time of a run: its figures are made up, its pictures drawn."""
 
 from __future__ import annotations
 
@@ -155,10 +155,19 @@ def _events(folder: RunDir, rng: np.random.Generator) -> None:
                 "critic_overfitting": step / 1000,
             }
         )
-    events.append({"phase": "alarm", "step": 250, "alarm": "collapse", "text": "the pictures of a fixed batch grow alike"})
+    events.append(
+        {"phase": "alarm", "step": 250, "alarm": "collapse", "text": "the pictures of a fixed batch grow alike"}
+    )
     for arm in ARMS:
         for step in range(1, 61):
-            event = {"phase": "classifier", "arm": arm, "step": step, "steps": 60, "epoch": -(-step // 10), "loss": 30 / (40 + step)}
+            event = {
+                "phase": "classifier",
+                "arm": arm,
+                "step": step,
+                "steps": 60,
+                "epoch": -(-step // 10),
+                "loss": 30 / (40 + step),
+            }
             if step % 10 == 0:
                 event["validation_loss"] = 32 / (42 + step)
             events.append(event)
@@ -197,7 +206,17 @@ def _predictions(folder: RunDir, images: ImageSet, split: Split, rng: np.random.
             for i in getattr(split, part):
                 label = images.classes[images.labels[i]]
                 score = 1 / (1 + np.exp(-rng.normal(1.2 if label == images.positive else -1.2, 1.5)))
-                rows.writerow((images.sha256[i], images.patients[images.groups[i]], label, part, arm, f"{score:.6f}", f"{score:.6f}"))
+                rows.writerow(
+                    (
+                        images.sha256[i],
+                        images.patients[images.groups[i]],
+                        label,
+                        part,
+                        arm,
+                        f"{score:.6f}",
+                        f"{score:.6f}",
+                    )
+                )
     rundir.write_text(folder.predictions, table.getvalue())
 
 
@@ -213,7 +232,7 @@ def _classification(pictures: int, patients: int) -> dict[str, object]:
         "runs": {"real": figures(0.0), "real+synthetic": figures(0.02)},
         "chosen": "real+synthetic",
         "difference": {"auroc": {"value": 0.02, "interval": [-0.03, 0.07], "n": pictures, "patients": patients}},
-        "confusion": {arm: CONFUSION for arm in ARMS},
+        "confusion": dict.fromkeys(ARMS, CONFUSION),
         "threshold": 0.5,
         "training": {
             arm: {

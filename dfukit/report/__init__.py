@@ -16,8 +16,8 @@ __all__ = ["write"]
 def write(folder: RunDir, config: RunConfig, images: ImageSet, split: Split, share: bool) -> None:
     """Write report.html and README.md (the model card) from what the run folder holds.
 
-    What a step did not write is named on the page as missing. `share` leaves out real pixels, file names, paths, patients
-    and the host; the model card never holds any. Raises DataError for a file of the run that cannot be read.
+    What a step did not write is named on the page as missing. `share` leaves out real pixels, file names, paths,
+    patients and the host; the model card never holds any. Raises DataError for a file of the run that cannot be read.
     """
     facts = read_facts(folder, images)
     private = Redaction.of_run(folder, config, images)

@@ -26,7 +26,9 @@ NAMES = {
     "brier": "Brier score",
     "log_loss": "Log loss",
 }
-BINS = 10
+MANY_BINS, FEW_BINS = 10, 5
+ENOUGH_FOR_MANY = 100
+"""Test pictures from which a reliability diagram has many bins."""
 
 
 @frozen
@@ -77,9 +79,13 @@ def verdict(facts: Facts, classes: Sequence[str]) -> Verdict:
         return Verdict("none", f"This run cannot say: {difference['reason']}.", detail)
     detail = f"AUROC difference {signed(value)}, 95% interval {interval(bounds, signed)}."
     if bounds[0] > 0:
-        return Verdict("better", f"Yes: with synthetic pictures the classifier tells the classes apart better on {tested}.", detail)
+        return Verdict(
+            "better", f"Yes: with synthetic pictures the classifier tells the classes apart better on {tested}.", detail
+        )
     if bounds[1] < 0:
-        return Verdict("worse", f"No: with synthetic pictures the classifier tells the classes apart worse on {tested}.", detail)
+        return Verdict(
+            "worse", f"No: with synthetic pictures the classifier tells the classes apart worse on {tested}.", detail
+        )
     return Verdict(
         "open",
         f"No difference can be seen with {tested}.",
@@ -120,26 +126,27 @@ def confusions(classification: Table | None) -> list[Confusion]:
 
 
 def plots(tested: Mapping[str, Tested]) -> list[Chart]:
-    """ROC and reliability of all arms; nothing where the test part has one class only."""
+    """ROC of all arms and the reliability of each; nothing where the test part has one class only."""
     if not tested or any(len(np.unique(said.labels)) < 2 for said in tested.values()):
         return []
     first = next(iter(tested.values()))
     n = f"{count(first.labels.sum())} positive and {count((~first.labels).sum())} negative test pictures"
+    bins = MANY_BINS if len(first.labels) >= ENOUGH_FOR_MANY else FEW_BINS
     rates = [Curve(arm, *roc_curve(said.labels, said.scores)[:2]) for arm, said in tested.items()]
-    binned = {arm: _binned(said) for arm, said in tested.items()}
-    return [
-        charts.roc("ROC", rates, f"{n[:1].upper()}{n[1:]}."),
-        charts.reliability(
-            "Reliability",
-            [Curve(arm, x, y) for arm, (x, y, _) in binned.items()],
-            [numbers for _, _, numbers in binned.values()],
-            f"{n[:1].upper()}{n[1:]}, in {BINS} bins of equal width; beside each point how many are in its bin.",
-        ),
-    ]
+    drawn = [charts.roc("ROC", rates, f"n: {n}.")]
+    for arm, said in tested.items():
+        x, y, counts = _binned(said, bins)
+        note = f"n: {n}, in {bins} bins of equal width; the number of pictures in a bin stands above its point."
+        drawn.append(charts.reliability(f"Reliability, {arm}", Curve(arm, x, y), counts, note))
+    return drawn
 
 
-def _binned(said: Tested) -> tuple[list[float], list[float], list[int]]:
+def _binned(said: Tested, bins: int) -> tuple[list[float], list[float], list[int]]:
     """Mean score, share of positives and number of pictures of each bin that is not empty."""
-    bins = np.minimum((said.scores * BINS).astype(int), BINS - 1)
-    found = [(said.scores[bins == b].mean(), said.labels[bins == b].mean(), (bins == b).sum()) for b in np.unique(bins)]
-    return [float(x) for x, _, _ in found], [float(y) for _, y, _ in found], [int(n) for _, _, n in found]
+    number = np.minimum((said.scores * bins).astype(int), bins - 1)
+    inside = [number == place for place in np.unique(number)]
+    return (
+        [float(said.scores[which].mean()) for which in inside],
+        [float(said.labels[which].mean()) for which in inside],
+        [int(which.sum()) for which in inside],
+    )

@@ -15,7 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
-SIZE = (4.6, 2.9)
+SIZE = (4.6, 3.1)
 """Inches; at 72 points each a chart fits on a phone without shrinking much."""
 POINTS = 300
 """Points of a curve at most."""
@@ -28,7 +28,7 @@ COLOURS = {INK: "var(--ink)", FAINT: "var(--line)"} | {
 """Colours that matplotlib is told, and what the page makes of them in light and in dark."""
 DASHES = ("solid", (0, (5, 1.5)), (0, (1.5, 1.5)))
 STYLE = {
-    "font.size": 9,
+    "font.size": 10.5,
     "svg.fonttype": "none",
     "svg.hashsalt": "dfukit",
     "text.color": INK,
@@ -72,7 +72,9 @@ def lines(
         figure, axes = _figure(x_label, y_label)
         for place, curve in enumerate(curves):
             every = -(-len(curve.x) // POINTS)
-            axes.plot(curve.x[::every], curve.y[::every], marker="o" if len(curve.x) < 3 else "", **_line(place, curve.name))
+            axes.plot(
+                curve.x[::every], curve.y[::every], marker="o" if len(curve.x) < 3 else "", **_line(place, curve.name)
+            )
         if mark is not None:
             axes.axvline(mark, color=INK, linewidth=0.8, linestyle=":")
         if len(curves) > 1:
@@ -95,25 +97,18 @@ def roc(title: str, curves: Sequence[Curve], note: str) -> Chart:
         return Chart(title, _svg(figure, f"ROC curves: {'; '.join(curve.name for curve in curves)}"), note)
 
 
-def reliability(title: str, curves: Sequence[Curve], counts: Sequence[Sequence[int]], note: str) -> Chart:
-    """The share of positives over the mean score of each bin, the number of pictures beside each point."""
+def reliability(title: str, curve: Curve, counts: Sequence[int], note: str) -> Chart:
+    """The share of positives over the mean score of each bin, the number of pictures above each point."""
     with matplotlib.rc_context(STYLE):
         figure, axes = _figure("mean calibrated score", "share of positives", square=True)
         axes.plot((0, 1), (0, 1), color=INK, linewidth=0.8, linestyle=":", label="perfect")
-        for place, (curve, numbers) in enumerate(zip(curves, counts, strict=True)):
-            axes.plot(curve.x, curve.y, marker="os^"[place % 3], markersize=4, **_line(place, curve.name))
-            for x, y, number in zip(curve.x, curve.y, numbers, strict=True):
-                above = place == 0
-                axes.annotate(
-                    str(number), (x, y), (0, 4 if above else -4), textcoords="offset points", fontsize=7,
-                    ha="right" if above else "left", va="bottom" if above else "top", color=SERIES[place % 3],
-                )  # fmt: skip
+        axes.plot(curve.x, curve.y, marker="o", markersize=5, **_line(0, curve.name))
+        for x, y, number in zip(curve.x, curve.y, counts, strict=True):
+            axes.annotate(str(number), (x, y), (0, 5), textcoords="offset points", ha="center", va="bottom")
         axes.legend(loc="best")
-        about = "; ".join(
-            f"{curve.name}: " + ", ".join(f"{y:.2f} at {x:.2f} ({n})" for x, y, n in zip(curve.x, curve.y, numbers, strict=True))
-            for curve, numbers in zip(curves, counts, strict=True)
-        )
-        return Chart(title, _svg(figure, f"Reliability diagram: {about}"), note)
+        points = zip(curve.x, curve.y, counts, strict=True)
+        about = ", ".join(f"{y:.2f} at a score of {x:.2f} ({n} pictures)" for x, y, n in points)
+        return Chart(title, _svg(figure, f"Reliability diagram of {curve.name}; share of positives: {about}"), note)
 
 
 def _figure(x_label: str, y_label: str, square: bool = False) -> tuple[Figure, Axes]:
@@ -123,8 +118,8 @@ def _figure(x_label: str, y_label: str, square: bool = False) -> tuple[Figure, A
     axes.set_xlabel(x_label)
     axes.set_ylabel(y_label)
     if square:
-        axes.set_xlim(-0.02, 1.02)
-        axes.set_ylim(-0.02, 1.05)
+        axes.set_xlim(-0.04, 1.04)
+        axes.set_ylim(-0.04, 1.12)
     return figure, axes
 
 
@@ -142,7 +137,9 @@ def _svg(figure: Figure, alt: str) -> Markup:
     text = buffer.getvalue().decode()
     text = text[text.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
-    text = re.sub(r'(<svg[^>]*?) width="[^"]*"', r"\1", re.sub(r'(<svg[^>]*?) height="[^"]*"', r"\1", text, count=1), count=1)
+    text = re.sub(
+        r'(<svg[^>]*?) width="[^"]*"', r"\1", re.sub(r'(<svg[^>]*?) height="[^"]*"', r"\1", text, count=1), count=1
+    )
     text = re.sub(r' xmlns:xlink="[^"]*"| xmlns="[^"]*"| version="1.1"', "", text).replace("xlink:href", "href")
     for colour, variable in COLOURS.items():
         text = text.replace(colour, variable)
@@ -150,4 +147,3 @@ def _svg(figure: Figure, alt: str) -> Markup:
     text = re.sub(r'\bid="', f'id="{own}', text)
     text = text.replace("url(#", f"url(#{own}").replace('href="#', f'href="#{own}')
     return Markup(text.replace("<svg", f'<svg role="img" aria-label="{escape(alt)}"', 1).strip())
-

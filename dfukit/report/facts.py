@@ -34,7 +34,7 @@ class Made:
 
 @frozen(eq=False)
 class Tested:
-    """What one classifier said of the test part: labels bool [N] (True: positive) and calibrated scores [N] in [0, 1]."""
+    """What one classifier said of the test part: labels bool [N] (positive or not), calibrated scores [N] in [0, 1]."""
 
     labels: np.ndarray
     scores: np.ndarray
@@ -67,7 +67,9 @@ def read_facts(folder: RunDir, images: ImageSet) -> Facts:
         scores=_json(folder.scores) or {},
         classification=_json(folder.classification),
         events=folder.events(),
-        synthetic=[Made(folder.synthetic / row["path"], row["label"]) for row in _rows(folder.manifest, "path", "label")],
+        synthetic=[
+            Made(folder.synthetic / row["path"], row["label"]) for row in _rows(folder.manifest, "path", "label")
+        ],
         tested=_tested(folder, images.positive),
     )
 

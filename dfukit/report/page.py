@@ -11,15 +11,15 @@ from attrs import frozen
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from dfukit import registry
 from dfukit import settings as s
-from dfukit.component import Chosen
 from dfukit.config import SECTIONS, SLOTS, RunConfig
 from dfukit.images import ImageSet, Split
 from dfukit.images.split import PARTS
 from dfukit.report import answers, numbers, pictures, training
 from dfukit.report.facts import Facts, Table
 from dfukit.report.privacy import LEFT_OUT, Redaction
-from dfukit.report.scores import read_scores
+from dfukit.report.scores import read_scores, scored_with
 from dfukit.rundir import RunDir
 
 EXCLUDED = 200
@@ -56,7 +56,8 @@ def report(
     environment = _environment(private.text if share else str, html=True)
     return environment.get_template("report.html.j2").render(
         _common(config, images, split, facts, clean),
-        title=config.report.title or (f"{config.generator.name} and {config.classifier.name}" if share else folder.name),
+        title=config.report.title
+        or (f"{config.generator.name} and {config.classifier.name}" if share else folder.name),
         share=share,
         real=[] if share else pictures.real_pictures(images, split, size),
         synthetic=pictures.synthetic_pictures(facts, images.classes),
@@ -83,23 +84,29 @@ def model_card(config: RunConfig, images: ImageSet, split: Split, facts: Facts, 
 def _common(
     config: RunConfig, images: ImageSet, split: Split, facts: Facts, clean: Callable[[str], str]
 ) -> dict[str, Any]:
-    alarms = [f"{event.get('alarm', 'alarm')} at step {event.get('step', '?')}: {event.get('text', '')}" for event in facts.of_phase("alarm")]
+    alarms = [
+        f"{event.get('alarm', 'alarm')} at step {event.get('step', '?')}: {event.get('text', '')}"
+        for event in facts.of_phase("alarm")
+    ]
     return {
         "phantom": images.phantom,
         "drawn": "drawn" if images.phantom else "real",
         "name": images.name,
         "classes": images.classes,
         "positive": images.positive,
+        "other": next((label for label in images.classes if label != images.positive), "")
+        if len(images.classes) == 2
+        else "other",
         "config": config,
         "components": [(slot.replace("_", " "), getattr(config, slot)) for slot in SLOTS],
-        "citations": citations(config),
+        "citations": citations(config, facts),
         "facts": facts,
         "verdict": answers.verdict(facts, images.classes),
         "arms": answers.arms(facts.classification),
         "figures": answers.rows(facts.classification),
         "chosen": (facts.classification or {}).get("chosen"),
         "classification": facts.classification,
-        "scores": read_scores(facts.scores, config.metrics),
+        "scores": read_scores(facts.scores, registry.load()),
         "parts": parts(images, split),
         "leak": leak(images, split),
         "patients_known": images.patients_known,
@@ -108,9 +115,10 @@ def _common(
         "excluded_count": len(facts.data.get("excluded", [])),
         "duplicates": facts.data.get("duplicates"),
         "stage": training.stage(facts),
+        "classifier_stage": training.classifier_stage(facts.classification),
         "alarms": [clean(alarm) for alarm in alarms],
         "warnings": [clean(str(warning)) for warning in facts.data.get("warnings", [])],
-        "environment": facts.environment,
+        "version": facts.environment.get("dfukit", ""),
         "environment_rows": _flat(facts.environment),
     }
 
@@ -137,13 +145,13 @@ def leak(images: ImageSet, split: Split) -> Leak:
     return Leak(sum(n > 1 for n in patients.values()), sum(n > 1 for n in files.values()))
 
 
-def citations(config: RunConfig) -> list[tuple[str, str]]:
-    """What the chosen components ask to be cited with: (names, citation)."""
+def citations(config: RunConfig, facts: Facts) -> list[tuple[str, str]]:
+    """What the components of the run ask to be cited with: (their names, citation)."""
     names: dict[str, list[str]] = {}
-    chosen: list[Chosen] = [*(getattr(config, slot) for slot in SLOTS), *config.metrics]
-    for one in chosen:
-        if one.component.citation and one.name not in names.setdefault(one.component.citation, []):
-            names[one.component.citation].append(one.name)
+    chosen = [getattr(config, slot).component for slot in SLOTS]
+    for component in (*chosen, *scored_with(facts.scores, registry.load())):
+        if component.citation and component.name not in names.setdefault(component.citation, []):
+            names[component.citation].append(component.name)
     return [(", ".join(those), citation) for citation, those in names.items()]
 
 
@@ -184,7 +192,11 @@ def _environment(clean: Callable[[str], str], html: bool) -> Environment:
     """Templates whose every text goes through `clean` on its way to the page."""
 
     def finalize(value: Any) -> Any:
-        return clean(value) if isinstance(value, str) and not isinstance(value, Markup) and not _is_picture(value) else value
+        return (
+            clean(value)
+            if isinstance(value, str) and not isinstance(value, Markup) and not _is_picture(value)
+            else value
+        )
 
     environment = Environment(
         loader=PackageLoader("dfukit.report", "."),
@@ -199,9 +211,15 @@ def _environment(clean: Callable[[str], str], html: bool) -> Environment:
         "plural": numbers.plural,
         "count": numbers.count,
         "fixed": numbers.fixed,
+        "breaks": _breaks,
         "cell": lambda text: " ".join(str(text).replace("|", "\\|").split()),
     }
     return environment
+
+
+def _breaks(text: str) -> Markup:
+    """The text, which may go on in the next line after an underscore."""
+    return Markup("_<wbr>").join(text.split("_"))
 
 
 def _is_picture(text: str) -> bool:

@@ -71,7 +71,11 @@ def real_pictures(images: ImageSet, split: Split, size: int) -> list[Shown]:
     word = "Drawing" if images.phantom else "Real picture"
     pixels = images.at(size)
     return [
-        Shown(uri(pixels[i]), f"{word} {place} of the test part: {images.classes[images.labels[i]]}", images.classes[images.labels[i]])
+        Shown(
+            uri(pixels[i]),
+            f"{word} {place} of the test part: {images.classes[images.labels[i]]}",
+            images.classes[images.labels[i]],
+        )
         for place, i in enumerate(_in_turn(by_class, SHOWN), 1)
     ]
 
@@ -90,7 +94,9 @@ def sample_grids(folder: RunDir) -> list[Shown]:
     steps = grid_steps(folder)
     chosen = sorted({steps[round(place)] for place in np.linspace(0, len(steps) - 1, GRIDS)}) if steps else []
     return [
-        Shown(uri(read_pixels(folder.sample_grid(step)), GRID_WIDTH), f"Grid of samples at step {step}", f"step {step:,}")
+        Shown(
+            uri(read_pixels(folder.sample_grid(step)), GRID_WIDTH), f"Grid of samples at step {step}", f"step {step:,}"
+        )
         for step in chosen
     ]
 

@@ -15,10 +15,10 @@ from dfukit.rundir import RunDir
 
 LEFT_OUT = "[left out]"
 ABSOLUTE_PATH = re.compile(
-    r"""(?:file://|(?<![^\s"'(=,:;<\[])~?/|(?<!\w)[A-Za-z]:[\\/]|\\\\)[^\s"'(),;<>\[\]]*[^\s"'(),;:<>.\[\]]"""
+    r"""(?:file://|(?<![^\s"'(=,;<\[])~?/|(?<=:)/(?!/)|(?<!\w)[A-Za-z]:[\\/]|\\\\)[^\s"'(),;<>\[\]]*[^\s"'(),;:<>.\[\]]"""
 )
 FILE_NAME = re.compile(r"[\w.+-]+\.(?:jpe?g|png|bmp|gif|tiff?|webp|heic|csv)\b", re.IGNORECASE)
-SMALLEST = 3
+SMALLEST = 2
 """Host and folder names shorter than this are too common to be taken out of texts."""
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dfukit.report import charts
 from dfukit.report.charts import Chart, Curve
 from dfukit.report.facts import Facts, Table
-from dfukit.report.numbers import count, duration, figure
+from dfukit.report.numbers import count, duration, figure, plural
 
 
 def stage(facts: Facts) -> list[str]:
@@ -26,6 +26,21 @@ def stage(facts: Facts) -> list[str]:
         f"({training['epochs']:.1f} epochs, {duration(training['seconds'])}): {training['stopped']}.",
         kept,
     ]
+
+
+def classifier_stage(classification: Table | None) -> list[str]:
+    """A sentence for each arm: where its training stopped and why, from which weights it started."""
+    found = []
+    for arm, one in (classification or {}).get("training", {}).items():
+        temperature = f"temperature {figure(one['temperature'], 3)}"
+        if one.get("temperature_reason"):
+            temperature += f" ({one['temperature_reason']})"
+        found.append(
+            f"The classifier trained on {arm} stopped after {plural(one['steps'], 'step')}: {one['stopped']}; "
+            f"the weights of epoch {one['best_epoch']} of {one['epochs']} are kept. "
+            f"It started from: {one['prepared']}. Its scores are calibrated on the validation part, {temperature}."
+        )
+    return found
 
 
 def curves(facts: Facts) -> list[Chart]:

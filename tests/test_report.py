@@ -1,0 +1,417 @@
+"""The report and the model card: complete, self-contained, honest about what is missing, and shareable."""
+
+from __future__ import annotations
+
+import base64
+import io
+import platform
+import re
+import shutil
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+from attrs import evolve
+from PIL import Image
+from report_folder import SIZE, STEPS, Finished, finished_run
+
+from dfukit import report, rundir
+from dfukit.images import Split, resize
+from dfukit.report import numbers, page, pictures
+
+URI = re.compile(r"data:image/jpeg;base64,([A-Za-z0-9+/=]+)")
+
+
+class Text(HTMLParser):
+    """The words of a page, without style, as one line."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.words: list[str] = []
+        self.hidden = 0
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.hidden += tag in ("style", "svg")
+
+    def handle_endtag(self, tag: str) -> None:
+        self.hidden -= tag in ("style", "svg")
+
+    def handle_data(self, data: str) -> None:
+        if not self.hidden:
+            self.words.append(data)
+
+    def __str__(self) -> str:
+        return " ".join("".join(self.words).split())
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Finished:
+    return finished_run(tmp_path_factory.mktemp("runs"))
+
+
+@pytest.fixture
+def run(finished: Finished, tmp_path: Path) -> Finished:
+    """A copy that a test may change."""
+    path = tmp_path / finished.folder.name
+    shutil.copytree(finished.folder.path, path)
+    return evolve(finished, folder=rundir.RunDir(path))
+
+
+def written(run: Finished, share: bool = False) -> str:
+    report.write(run.folder, run.config, run.images, run.split, share)
+    return run.folder.report.read_text("utf-8")
+
+
+def words(run: Finished, share: bool = False) -> str:
+    return str(Text(written(run, share)))
+
+
+def as_photographs(run: Finished) -> Finished:
+    """The same pictures, taken for photographs of patients."""
+    return evolve(run, images=evolve(run.images, phantom=False, name="clinic_archive"))
+
+
+def test_the_page_refers_to_nothing_outside_itself(run: Finished) -> None:
+    page = written(run)
+    assert not re.search(r"""(?:src|href)=["'](?!data:|#)""", page)
+    assert not re.search(r"url\((?!#)|@import|<script|<link", page)
+
+
+def test_the_page_is_the_same_when_it_is_written_again(run: Finished) -> None:
+    assert written(run) == written(run)
+
+
+def test_the_first_screen_says_research_use_only(run: Finished) -> None:
+    assert "Research use only: no diagnosis." in words(run)
+
+
+def test_a_run_on_drawings_says_that_they_show_no_patient(run: Finished) -> None:
+    assert "are drawings made by the program: they show no patient" in words(run)
+
+
+def test_a_run_on_photographs_says_that_it_contains_real_pictures(run: Finished) -> None:
+    text = words(as_photographs(run))
+    assert "This page contains real pictures" in text
+    assert "drawings made by the program" not in text
+
+
+def test_an_interval_around_zero_reads_as_no_difference(run: Finished) -> None:
+    test_patients = len(set(run.images.groups[run.split.test]))
+    assert f"No difference can be seen with {test_patients} test patients ({len(run.split.test)} pictures)." in words(
+        run
+    )
+
+
+@pytest.mark.parametrize(
+    ("interval", "answer"),
+    [((0.01, 0.09), "Yes: with synthetic pictures"), ((-0.09, -0.01), "No: with synthetic pictures")],
+)
+def test_an_interval_on_one_side_of_zero_answers_the_question(
+    run: Finished, interval: tuple[float, float], answer: str
+) -> None:
+    content = rundir.read_json(run.folder.classification)
+    content["difference"]["auroc"]["interval"] = interval
+    rundir.write_json(run.folder.classification, content)
+    assert answer in words(run)
+
+
+def test_a_difference_without_an_interval_gives_its_reason(run: Finished) -> None:
+    content = rundir.read_json(run.folder.classification)
+    content["difference"]["auroc"] |= {"interval": None, "reason": "one patient only: no interval"}
+    rundir.write_json(run.folder.classification, content)
+    assert "This run cannot say: one patient only: no interval." in words(run)
+
+
+def test_one_arm_alone_answers_nothing(run: Finished) -> None:
+    content = rundir.read_json(run.folder.classification)
+    content["difference"] = {"auroc": None}
+    content["runs"].pop("real+synthetic")
+    rundir.write_json(run.folder.classification, content)
+    assert "the classifier was trained without synthetic pictures only" in words(run)
+
+
+def test_scores_stand_with_interval_n_and_real_vs_real(run: Finished) -> None:
+    text = words(run)
+    assert "kd[r64]@test" in text
+    assert "0.5071 (0.4057 to 0.6085)" in text
+    assert "0.034" in text
+    assert "16 real, 16 synthetic" in text
+    assert "synthetic at the same n = 8: 0.5578" in text
+
+
+def test_a_score_that_could_not_be_had_names_reason_and_remedy_once(run: Finished) -> None:
+    assert words(run).count("fid, fid@test: the Inception weights are not at hand: dfukit weights get inception") == 1
+
+
+def test_psnr_and_ssim_are_read_as_copy_alarm(run: Finished) -> None:
+    text = words(run)
+    assert text.index("Copy alarm, not quality") < text.index("PSNR to the nearest real picture")
+
+
+def test_the_split_is_checked_on_the_page_itself(run: Finished) -> None:
+    assert "Patients on both sides of the split: 0, checked." in words(run)
+    leaky = Split(run.split.train, run.split.validation, np.sort(np.append(run.split.test, run.split.train[0])))
+    assert "Patients on both sides of the split: 1, checked." in words(evolve(run, split=leaky))
+
+
+def test_equal_files_on_both_sides_are_counted(run: Finished) -> None:
+    sha256 = list(run.images.sha256)
+    sha256[int(run.split.test[0])] = sha256[int(run.split.train[0])]
+    assert page.leak(evolve(run.images, sha256=sha256), run.split).files == 1
+
+
+def test_six_real_and_six_synthetic_pictures_stand_on_the_page_unselected(run: Finished) -> None:
+    text = written(run)
+    assert len(re.findall(r'alt="Drawing \d of the test part', text)) == min(
+        6, len(set(run.images.groups[run.split.test]))
+    )
+    assert len(re.findall(r'alt="Synthetic picture \d:', text)) == 6
+    first = pictures.uri(np.asarray(Image.open(run.folder.synthetic / "infected" / "synthetic_000001.png")))
+    assert first in text
+    assert "Nobody chose them." in text
+
+
+def test_every_picture_has_a_text(run: Finished) -> None:
+    text = written(run)
+    assert all(re.search(r'alt="[^"]+"', tag) for tag in re.findall(r"<img[^>]*>", text))
+    assert all(re.search(r'role="img" aria-label="[^"]+"', tag) for tag in re.findall(r"<svg[^>]*>", text))
+
+
+def test_the_stage_at_which_training_stopped_is_told_with_its_reason(run: Finished) -> None:
+    text = words(run)
+    assert "stopped after 300 of 400 planned steps (150.0 epochs, 4 min): no better 10 evaluations long." in text
+    assert "The weights of step 200 are kept: there the kd[r64] to the validation part was smallest (0.4123)." in text
+
+
+def test_alarms_and_warnings_are_listed(run: Finished) -> None:
+    text = words(run)
+    assert "Alarm: collapse at step 250: the pictures of a fixed batch grow alike" in text
+    assert "a date identifies" in text
+
+
+def test_excluded_files_are_listed_with_their_reasons(run: Finished) -> None:
+    assert "infected/broken_scan.jpg truncated JPEG" in words(run).replace("broken_scan.jpgt", "broken_scan.jpg t")
+
+
+def test_citations_of_components_metrics_and_extractors_are_named(run: Finished) -> None:
+    text = words(run)
+    assert "Gulrajani et al." in text
+    assert "Binkowski et al." in text
+    assert "Naeem et al." in text
+
+
+def test_curves_confusion_roc_and_reliability_are_drawn(run: Finished) -> None:
+    text = written(run)
+    assert text.count("<svg") == 5 + 2 + 1 + 2
+    assert text.count('<table class="confusion">') == 2
+
+
+def test_each_sample_of_the_kept_step_stands_beside_its_nearest_training_picture(run: Finished) -> None:
+    grid = np.array(Image.open(run.folder.sample_grid(200)))
+    copied = int(run.split.train[3])
+    grid[:SIZE, :SIZE] = run.images.at(SIZE)[copied]
+    Image.fromarray(grid).save(run.folder.sample_grid(200))
+    found = pictures.neighbours(run.folder, run.images, run.split, SIZE, 200, share=False)
+    assert found is not None
+    assert len(found.pairs) == 64
+    assert found.pairs[0].psnr == np.inf
+    assert found.pairs[0].nearest is not None
+    assert found.pairs[0].nearest.uri == pictures.uri(run.images.at(SIZE)[copied])
+    assert "identical" in words(run)
+
+
+def test_the_nearest_picture_has_the_smallest_mean_squared_error() -> None:
+    rng = np.random.default_rng(0)
+    candidates = rng.integers(0, 256, (600, 8, 8, 3), np.uint8)
+    some = rng.integers(0, 256, (5, 8, 8, 3), np.uint8)
+    rows = np.arange(0, 600, 2)
+    errors = ((some[:, None].astype(float) - candidates[rows]) ** 2).mean((2, 3, 4))
+    assert pictures.nearest(some, candidates, rows).tolist() == errors.argmin(1).tolist()
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "training.json",
+        "scores.json",
+        "classification.json",
+        "metrics.jsonl",
+        "environment.json",
+        "data.json",
+        "predictions.csv",
+        "samples",
+        "synthetic",
+    ],
+)
+def test_a_missing_part_of_the_run_leaves_a_page_without_it(run: Finished, name: str) -> None:
+    path = run.folder.path / name
+    shutil.rmtree(path) if path.is_dir() else path.unlink()
+    assert "Research use only" in words(run)
+
+
+def test_a_run_folder_that_holds_nothing_yet_gives_a_page_that_says_so(run: Finished, tmp_path: Path) -> None:
+    empty = rundir.RunDir(tmp_path / "empty")
+    text = words(evolve(run, folder=empty))
+    for sentence in (
+        "no record of the GAN's training",
+        "no scores",
+        "no synthetic pictures",
+        "no classifier was trained",
+    ):
+        assert sentence in text
+
+
+def test_one_class_is_said_to_answer_nothing(run: Finished) -> None:
+    run.folder.classification.unlink()
+    run.folder.predictions.unlink()
+    labels = np.zeros_like(run.images.labels)
+    one = evolve(run.images, classes=("infected",), positive=None, labels=labels)
+    assert "there is one class only (infected), so no classifier was trained" in words(evolve(run, images=one))
+
+
+def test_markup_in_texts_of_the_run_is_shown_and_not_obeyed(run: Finished) -> None:
+    data = rundir.read_json(run.folder.data)
+    data["warnings"] = ["<script>alert(1)</script>"]
+    rundir.write_json(run.folder.data, data)
+    assert "&lt;script&gt;" in written(run)
+
+
+def test_groups_of_near_duplicates_are_not_called_patients(run: Finished) -> None:
+    unknown = evolve(run, images=evolve(run.images, patients_known=False, phantom=False))
+    assert "Groups on both sides of the split: 0, checked." in words(unknown)
+
+
+def decoded(text: str) -> list[np.ndarray]:
+    found = [Image.open(io.BytesIO(base64.b64decode(content))) for content in URI.findall(text)]
+    return [np.asarray(one.convert("RGB")) for one in found]
+
+
+def test_a_shared_page_holds_no_real_pixels(run: Finished) -> None:
+    real = run.images.at(SIZE).astype(float)
+    open_page = [one for one in decoded(written(as_photographs(run))) if one.shape == (SIZE, SIZE, 3)]
+    shared = [one for one in decoded(written(as_photographs(run), share=True)) if one.shape == (SIZE, SIZE, 3)]
+
+    def nearest_error(some: list[np.ndarray]) -> float:
+        return min(float(((real - one) ** 2).mean((1, 2, 3)).min()) for one in some)
+
+    assert nearest_error(open_page) < 30
+    assert nearest_error(shared) > 100
+    assert "Real picture" not in written(as_photographs(run), share=True)
+
+
+def test_a_shared_page_holds_no_path_file_patient_or_host(run: Finished, tmp_path: Path) -> None:
+    archive = tmp_path / "clinic_archive"
+    config = evolve(
+        run.config,
+        data=evolve(
+            run.config.data, path=str(archive), patients=str(archive / "visits.csv"), patient_pattern=r"p(\d+)_"
+        ),
+    )
+    data = rundir.read_json(run.folder.data)
+    data["warnings"] += [
+        f"patient 'patient_0002' of {archive} on {platform.node()} lies in two folders, see patient_0003_1",
+        "pictures in clinic_archive/old are small",
+    ]
+    data["excluded"].append({"path": "x.jpg", "reason": f"cannot open {archive}/infected/x.jpg: see visit_notes.jpg"})
+    rundir.write_json(run.folder.data, data)
+    scores = rundir.read_json(run.folder.scores)
+    scores["kid"] = {
+        "value": None,
+        "n": [1, 1],
+        "interval": None,
+        "real_vs_real": None,
+        "reason": f"no file {Path.home()}/w.bin",
+    }
+    rundir.write_json(run.folder.scores, scores)
+    photographs = evolve(as_photographs(run), config=config)
+    text = written(photographs, share=True)
+    card = run.folder.model_card.read_text("utf-8")
+    private = {
+        *(str(archive), "clinic_archive", str(run.folder.path), f"{Path.home()}/"),
+        *("broken_scan", "visit_notes", "visits.csv", r"p(\d+)_"),
+        *run.images.paths,
+        *(Path(path).name for path in run.images.paths),
+        *run.images.patients,
+    }
+    text_without_pictures = URI.sub("", text)
+    for word in private:
+        assert word not in text_without_pictures, word
+        assert word not in card, word
+    host = re.compile(rf"(?<!\w){re.escape(platform.node())}(?!\w)")
+    assert not host.search(str(Text(text)))
+    assert not host.search(card)
+
+
+def test_a_shared_page_says_that_it_is_one(run: Finished) -> None:
+    assert "Made to be shared" in words(run, share=True)
+
+
+def test_a_web_address_in_a_remedy_survives_sharing(run: Finished) -> None:
+    scores = rundir.read_json(run.folder.scores)
+    scores["fid"]["reason"] = "get https://example.org/a/weights.pth, then: dfukit weights add weights.pth"
+    rundir.write_json(run.folder.scores, scores)
+    assert "get https://example.org/a/weights.pth, then: dfukit weights add weights.pth" in words(run, share=True)
+
+
+def test_a_number_is_no_patient_unless_the_text_says_so(run: Finished) -> None:
+    patients = [str(number + 40) for number in range(len(run.images.patients))]
+    images = evolve(run.images, patients=patients)
+    private = report.Redaction.of_run(run.folder, run.config, images)
+    assert private.free_text("41 pictures of patient 42 are small") == "41 pictures of patient [left out] are small"
+
+
+def test_the_model_card_says_what_how_and_for_what(run: Finished) -> None:
+    written(run)
+    card = run.folder.model_card.read_text("utf-8")
+    for part in (
+        "Research use only",
+        "show no patient",
+        "load_generator",
+        "load_classifier",
+        "To be filled in",
+        "| kd[r64]@test | 0.5071 | 0.4057 to 0.6085 | 0.034 |",
+        "| AUROC | 0.800 (0.700 to 0.900)",
+        "## Intended use",
+        "## Limits",
+        "a high value is bad",
+    ):
+        assert part in card
+
+
+def test_tables_of_the_model_card_have_equal_columns_in_every_row(run: Finished) -> None:
+    written(run)
+    rows = re.findall(r"(?:^\|.*\n)+", run.folder.model_card.read_text("utf-8"), re.MULTILINE)
+    assert len(rows) == 3
+    for table in rows:
+        assert len({line.count("|") for line in table.splitlines()}) == 1
+
+
+def test_the_model_card_of_one_class_offers_no_classifier(run: Finished) -> None:
+    run.folder.classification.unlink()
+    written(run)
+    card = run.folder.model_card.read_text("utf-8")
+    assert "No classifier." in card
+    assert "load_classifier" not in card
+
+
+def test_grids_are_thinned_out_evenly(run: Finished) -> None:
+    for step in range(400, 2100, 100):
+        shutil.copy(run.folder.sample_grid(STEPS[0]), run.folder.sample_grid(step))
+    captions = [shown.caption for shown in pictures.sample_grids(run.folder)]
+    assert captions == ["step 100", "step 500", "step 900", "step 1,200", "step 1,600", "step 2,000"]
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0.41234, "0.4123"), (28.1234, "28.12"), (1234.5, "1,234"), (-0.5, "−0.5"), (0.0, "0"), (1.23e-7, "1.230e−07")],
+)
+def test_numbers_have_four_digits(value: float, text: str) -> None:
+    assert numbers.figure(value) == text
+
+
+def test_pictures_at_the_gan_size_are_what_the_generator_saw(run: Finished) -> None:
+    shown = pictures.real_pictures(run.images, run.split, SIZE)
+    first = resize(run.images.pixels[run.split.test[:1]], SIZE)[0]
+    assert pictures.uri(first) in {one.uri for one in shown}
