@@ -144,6 +144,29 @@ def test_a_shortened_pixel_file_is_made_again(root: Path, cache: Path) -> None:
     assert decoded(root)[1] == 8
 
 
+def test_a_damaged_index_names_the_remedy(root: Path, cache: Path) -> None:
+    decoded(root)
+    (index,) = cache.rglob("index.sqlite")
+    index.write_bytes(b"no database" * 1000)
+    with pytest.raises(DataError, match=r"is damaged .*: empty it with `dfukit data clear`"):
+        decoded(root)
+    images.clear_cache()
+    assert decoded(root)[1] == 8
+
+
+def test_two_processes_do_not_disturb_each_other(root: Path) -> None:
+    script = (
+        "import sys\n"
+        "from dfukit import images\n"
+        "from dfukit.config import DataSettings\n"
+        "print(images.load(DataSettings(path=sys.argv[1])).pixels.astype(int).sum())\n"
+    )
+    command = [sys.executable, "-c", script, str(root)]
+    both = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    sums = {process.communicate()[0] for process in both}
+    assert sums == {f"{decoded(root)[0].pixels.astype(int).sum()}\n"}
+
+
 def test_each_fit_has_its_own_pictures(root: Path) -> None:
     assert decoded(root, fit="crop")[1] == 8
     assert decoded(root, fit="pad")[1] == 8

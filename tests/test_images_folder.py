@@ -74,6 +74,11 @@ def test_a_missing_folder_is_named(tmp_path: Path) -> None:
         load(tmp_path / "nowhere")
 
 
+def test_no_folder_at_all_is_a_configuration_error() -> None:
+    with pytest.raises(ConfigError, match=r"data\.path is not set"):
+        images.load(DataSettings())
+
+
 def test_a_file_in_place_of_a_folder_is_named(root: Path) -> None:
     with pytest.raises(DataError, match="is a file: give the folder"):
         load(root / "healthy" / "p0_healthy.png")

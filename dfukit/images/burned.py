@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from PIL import Image
 
 STEP = 14
 """Grey levels by which a pixel of a stroke stands out from both its neighbours, two pixels to the left and right."""
@@ -20,39 +21,40 @@ def has_burned_in_text(pixels: np.ndarray) -> bool:
     Print is a band with dense strokes and calm strips above and below, which texture does not have. It is looked for at
     full and at half size. Faint and tilted print is missed: this warns, it does not de-identify.
     """
-    halved = pixels.reshape(len(pixels) // 2, 2, -1, 2, 3).mean((1, 3)).astype(np.uint8)
+    halved = np.asarray(Image.fromarray(pixels).reduce(2))
     return _score(pixels) > FULL or _score(halved) > HALVED
 
 
 def _score(pixels: np.ndarray) -> float:
-    strokes = _strokes(pixels)
-    quarter = len(strokes) // 4
-    return max(_band_score(strokes[:quarter]), _band_score(strokes[-quarter:]))
+    quarter = len(pixels) // 4
+    return max(_band_score(_strokes(edge)) for edge in (pixels[:quarter], pixels[-quarter:]))
 
 
 def _strokes(pixels: np.ndarray) -> np.ndarray:
     """Pixels of thin upright strokes, bool [H, W - 4]."""
-    grey = pixels.astype(np.int16) @ np.array([2, 5, 1], np.int16) // 8
+    red, green, blue = np.moveaxis(pixels.astype(np.int16), 2, 0)
+    grey = (2 * red + 5 * green + blue) >> 3
     middle, left, right = grey[:, 2:-2], grey[:, :-4], grey[:, 4:]
-    return (middle - np.maximum(left, right) > STEP) | (np.minimum(left, right) - middle > STEP)
+    return np.asarray((middle - np.maximum(left, right) > STEP) | (np.minimum(left, right) - middle > STEP))
 
 
 def _band_score(strokes: np.ndarray) -> float:
     """Best density of strokes in a band, less one and a half times that of the busier strip beside it."""
     total = np.pad(strokes.cumsum(0, dtype=np.int32).cumsum(1, dtype=np.int32), ((1, 0), (1, 0)))
+    columns = total[:, WIDTH:] - total[:, :-WIDTH]
 
     def density(height: int) -> np.ndarray:
         """Share of stroke pixels in each window of this height, by its upper left corner."""
-        window = total[height:, WIDTH:] - total[:-height, WIDTH:] - total[height:, :-WIDTH] + total[:-height, :-WIDTH]
-        return np.asarray(window / (height * WIDTH))
+        count = (columns[height:] - columns[:-height]).astype(np.float32)
+        return np.asarray(count / np.float32(height * WIDTH))
 
-    strip = density(2)
+    strip = 1.5 * density(2)
     best = 0.0
     for height in HEIGHTS:
         band = density(height)
         beside = np.zeros_like(band)
         beside[4:] = strip[: len(band) - 4]  # two rows of distance: letters are not cut straight
         below = strip[height + 2 :]
-        beside[: len(below)] = np.maximum(beside[: len(below)], below)
-        best = max(best, float((band - 1.5 * beside).max()))
+        np.maximum(beside[: len(below)], below, out=beside[: len(below)])
+        best = max(best, float((band - beside).max()))
     return best

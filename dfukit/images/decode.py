@@ -33,6 +33,7 @@ SMALLEST = 8
 FORMATS = ("JPEG", "PNG", "BMP", "DIB", "GIF", "TIFF", "WEBP")
 HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 WHITE = (255, 255, 255)
+ROWS = 256
 
 Box = tuple[float, float, float, float]
 
@@ -159,9 +160,9 @@ def _resizable(image: Image.Image) -> Image.Image:
     """The picture in a mode whose pixels may be averaged: L, RGB, RGBA or CMYK."""
     if image.mode in ("F", "I") or image.mode.startswith("I;16"):
         return _scaled(image)
-    if image.has_transparency_data:
+    if image.has_transparency_data and image.mode != "RGBA":
         return image.convert("RGBA")
-    if image.mode in ("L", "RGB", "CMYK"):
+    if image.mode in ("L", "RGB", "RGBA", "CMYK"):
         return image
     if image.mode == "1":
         return image.convert("L")
@@ -184,7 +185,10 @@ def _scaled(image: Image.Image) -> Image.Image:
         if not fitting:
             raise Unusable(f"its pixels reach {high:g}: save it with 8 or 16 bits")
         full = fitting[0]
-    return Image.fromarray((values.astype(np.float32) * (255.0 / full) + 0.5).astype(np.uint8))
+    scaled = np.empty(values.shape, np.uint8)
+    for start in range(0, len(values), ROWS):  # in strips: large pictures would need several times their size
+        scaled[start : start + ROWS] = values[start : start + ROWS].astype(np.float32) * (255.0 / full) + 0.5
+    return Image.fromarray(scaled)
 
 
 def _area(box: Box | None, width: int, height: int) -> Box:

@@ -52,7 +52,10 @@ def _pairs(thumbnails: np.ndarray) -> Iterator[tuple[int, int]]:
         for other in range(0, start + 1, BLOCK):
             there = _vectors(coarse[other : other + BLOCK])
             for turn, vectors in enumerate(turned):
-                first, second = np.nonzero(there @ vectors > COARSE_ALIKE)
+                alike = there @ vectors
+                rows = np.flatnonzero(alike.max(1) > COARSE_ALIKE)  # several times faster than looking at each value
+                first, second = np.nonzero(alike[rows] > COARSE_ALIKE)
+                first = rows[first]
                 later = first + other < second + start
                 yield from _verified(thumbnails, first[later] + other, second[later] + start, turn)
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Sequence
-from contextlib import closing
+import sqlite3
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -75,15 +76,13 @@ def load(settings: DataSettings, progress: Progress | None = None) -> ImageSet:
     Raises DataError where the folder, its csv files or its pictures cannot be used, and ConfigError where the positive
     class is unknown or must be named.
     """
-    root = root_of(settings)
-    folder = _cache_folder(root, settings)
-    with cache.locked(folder), closing(Index(folder)) as index:
+    with _opened(settings) as (index, folder, root):
         survey(index, root, settings)
         # Before the pictures are decoded, which may take an hour.
         choose_positive(_classes(index, root), settings.positive)
         decode_missing(index, folder, root, settings, progress)
         images = _assemble(index, folder, root)
-        return evolve(images, positive=choose_positive(images.classes, settings.positive))
+    return evolve(images, positive=choose_positive(images.classes, settings.positive))
 
 
 def inspect(settings: DataSettings, progress: Progress | None = None) -> DataCheck:
@@ -91,9 +90,7 @@ def inspect(settings: DataSettings, progress: Progress | None = None) -> DataChe
 
     Raises DataError where the folder or its csv files cannot be used, or nothing usable is left.
     """
-    root = root_of(settings)
-    folder = _cache_folder(root, settings)
-    with cache.locked(folder), closing(Index(folder)) as index:
+    with _opened(settings) as (index, folder, root):
         survey(index, root, settings)
         decode_missing(index, folder, root, settings, progress)
         return _assemble(index, folder, root).check
@@ -155,8 +152,18 @@ def from_arrays(
     )
 
 
-def _cache_folder(root: Path, settings: DataSettings) -> Path:
-    return cache.folder_for(root.name, str(root), settings.fit, f"{settings.max_megapixels:g}")
+@contextmanager
+def _opened(settings: DataSettings) -> Iterator[tuple[Index, Path, Path]]:
+    """The index of the data folder, its cache folder and the data folder itself, for this process alone."""
+    root = root_of(settings)
+    folder = cache.folder_for(root.name, str(root), settings.fit, f"{settings.max_megapixels:g}")
+    try:
+        with cache.locked(folder), closing(Index(folder)) as index:
+            yield index, folder, root
+    except sqlite3.DatabaseError as error:
+        raise DataError(f"the cache {folder} is damaged ({error}): empty it with `dfukit data clear`") from None
+    except OSError as error:
+        raise DataError(f"the cache {folder} cannot be used ({error}): set DFUKIT_CACHE_DIR") from None
 
 
 def _classes(index: Index, root: Path) -> tuple[str, ...]:

@@ -30,7 +30,9 @@ COMMIT = 64
 
 
 def root_of(settings: DataSettings) -> Path:
-    """The data folder, absolute. Raises DataError where it cannot be one."""
+    """The data folder, absolute. Raises DataError where it cannot be one, ConfigError where none is named."""
+    if not settings.path:
+        raise ConfigError("data.path is not set: give the folder of pictures")
     root = Path(settings.path).expanduser()
     check_root(root)
     return root.resolve()
