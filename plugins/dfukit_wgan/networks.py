@@ -11,6 +11,8 @@ from dfukit_wgan import ConvCriticSettings, LstmGeneratorSettings
 
 GRID = 8
 """Cells along a side of the map that the LSTM makes."""
+NOISE = 0.3
+"""Share of independent noise in the first weights of the transposed convolutions."""
 
 
 class LstmGenerator(Generator):
@@ -78,7 +80,22 @@ def _decoder(channels: int, image: ImageSpec) -> nn.Sequential:
             nn.ReLU(),
         ]
         channels, size = narrower, 2 * size
-    return nn.Sequential(*layers, nn.ConvTranspose2d(channels, image.channels, 4, stride=2, padding=1), nn.Tanh())
+    decoder = nn.Sequential(*layers, nn.ConvTranspose2d(channels, image.channels, 4, stride=2, padding=1), nn.Tanh())
+    for layer in decoder:
+        if isinstance(layer, nn.ConvTranspose2d):
+            _start_smooth(layer)
+    return decoder
+
+
+@torch.no_grad()
+def _start_smooth(layer: nn.ConvTranspose2d) -> None:
+    """Begin as bilinear upsampling of random mixtures of channels (Long et al. 2015, section 3.3), with a little noise.
+
+    Independent weights begin as a checkerboard, which short training does not unlearn.
+    """
+    slope = torch.tensor([0.25, 0.75, 0.75, 0.25])
+    mixture = torch.randn(layer.in_channels, layer.out_channels, 1, 1) + NOISE * torch.randn_like(layer.weight)
+    layer.weight.copy_(mixture * torch.outer(slope, slope) * (2 / layer.in_channels) ** 0.5)
 
 
 class ConvCritic(Critic):
