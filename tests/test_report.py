@@ -59,6 +59,18 @@ def run(finished: Finished, tmp_path: Path) -> Finished:
     return evolve(finished, folder=rundir.RunDir(path))
 
 
+@pytest.fixture(scope="module")
+def html(finished: Finished) -> str:
+    """The page of the unchanged run."""
+    return written(finished)
+
+
+@pytest.fixture(scope="module")
+def text(html: str) -> str:
+    """Its words."""
+    return str(Text(html))
+
+
 def written(run: Finished, share: bool = False) -> str:
     report.write(run.folder, run.config, run.images, run.split, share)
     return run.folder.report.read_text("utf-8")
@@ -73,22 +85,21 @@ def as_photographs(run: Finished) -> Finished:
     return evolve(run, images=evolve(run.images, phantom=False, name="clinic_archive"))
 
 
-def test_the_page_refers_to_nothing_outside_itself(run: Finished) -> None:
-    page = written(run)
-    assert not re.search(r"""(?:src|href)=["'](?!data:|#)""", page)
-    assert not re.search(r"url\((?!#)|@import|<script|<link", page)
+def test_the_page_refers_to_nothing_outside_itself(html: str) -> None:
+    assert not re.search(r"""(?:src|href)=["'](?!data:|#)""", html)
+    assert not re.search(r"url\((?!#)|@import|<script|<link", html)
 
 
 def test_the_page_is_the_same_when_it_is_written_again(run: Finished) -> None:
     assert written(run) == written(run)
 
 
-def test_the_first_screen_says_research_use_only(run: Finished) -> None:
-    assert "Research use only: no diagnosis." in words(run)
+def test_the_first_screen_says_research_use_only(text: str) -> None:
+    assert "Research use only: no diagnosis." in text
 
 
-def test_a_run_on_drawings_says_that_they_show_no_patient(run: Finished) -> None:
-    assert "are drawings made by the program: they show no patient" in words(run)
+def test_a_run_on_drawings_says_that_they_show_no_patient(text: str) -> None:
+    assert "are drawings made by the program: they show no patient" in text
 
 
 def test_a_run_on_photographs_says_that_it_contains_real_pictures(run: Finished) -> None:
@@ -132,8 +143,7 @@ def test_one_arm_alone_answers_nothing(run: Finished) -> None:
     assert "the classifier was trained without synthetic pictures only" in words(run)
 
 
-def test_scores_stand_with_interval_n_and_real_vs_real(run: Finished) -> None:
-    text = words(run)
+def test_scores_stand_with_interval_n_and_real_vs_real(text: str) -> None:
     assert "kd[r64]@test" in text
     assert "0.5071 (0.4057 to 0.6085)" in text
     assert "0.034" in text
@@ -141,12 +151,11 @@ def test_scores_stand_with_interval_n_and_real_vs_real(run: Finished) -> None:
     assert "synthetic at the same n = 8: 0.5578" in text
 
 
-def test_a_score_that_could_not_be_had_names_reason_and_remedy_once(run: Finished) -> None:
-    assert words(run).count("fid, fid@test: the Inception weights are not at hand: dfukit weights get inception") == 1
+def test_a_score_that_could_not_be_had_names_reason_and_remedy_once(text: str) -> None:
+    assert text.count("fid, fid@test: the Inception weights are not at hand: dfukit weights get inception") == 1
 
 
-def test_psnr_and_ssim_are_read_as_copy_alarm(run: Finished) -> None:
-    text = words(run)
+def test_psnr_and_ssim_are_read_as_copy_alarm(text: str) -> None:
     assert text.index("Copy alarm, not quality") < text.index("PSNR to the nearest real picture")
 
 
@@ -173,39 +182,34 @@ def test_six_real_and_six_synthetic_pictures_stand_on_the_page_unselected(run: F
     assert "Nobody chose them." in text
 
 
-def test_every_picture_has_a_text(run: Finished) -> None:
-    text = written(run)
-    assert all(re.search(r'alt="[^"]+"', tag) for tag in re.findall(r"<img[^>]*>", text))
-    assert all(re.search(r'role="img" aria-label="[^"]+"', tag) for tag in re.findall(r"<svg[^>]*>", text))
+def test_every_picture_has_a_text(html: str) -> None:
+    assert all(re.search(r'alt="[^"]+"', tag) for tag in re.findall(r"<img[^>]*>", html))
+    assert all(re.search(r'role="img" aria-label="[^"]+"', tag) for tag in re.findall(r"<svg[^>]*>", html))
 
 
-def test_the_stage_at_which_training_stopped_is_told_with_its_reason(run: Finished) -> None:
-    text = words(run)
+def test_the_stage_at_which_training_stopped_is_told_with_its_reason(text: str) -> None:
     assert "stopped after 300 of 400 planned steps (150.0 epochs, 4 min): no better 10 evaluations long." in text
     assert "The weights of step 200 are kept: there the kd[r64] to the validation part was smallest (0.4123)." in text
 
 
-def test_alarms_and_warnings_are_listed(run: Finished) -> None:
-    text = words(run)
+def test_alarms_and_warnings_are_listed(text: str) -> None:
     assert "Alarm: collapse at step 250: the pictures of a fixed batch grow alike" in text
     assert "a date identifies" in text
 
 
-def test_excluded_files_are_listed_with_their_reasons(run: Finished) -> None:
-    assert "infected/broken_scan.jpg truncated JPEG" in words(run).replace("broken_scan.jpgt", "broken_scan.jpg t")
+def test_excluded_files_are_listed_with_their_reasons(text: str) -> None:
+    assert "infected/broken_scan.jpg truncated JPEG" in text.replace("broken_scan.jpgt", "broken_scan.jpg t")
 
 
-def test_citations_of_components_metrics_and_extractors_are_named(run: Finished) -> None:
-    text = words(run)
+def test_citations_of_components_metrics_and_extractors_are_named(text: str) -> None:
     assert "Gulrajani et al." in text
     assert "Binkowski et al." in text
     assert "Naeem et al." in text
 
 
-def test_curves_confusion_roc_and_reliability_are_drawn(run: Finished) -> None:
-    text = written(run)
-    assert text.count("<svg") == 5 + 2 + 1 + 2
-    assert text.count('<table class="confusion">') == 2
+def test_curves_confusion_roc_and_reliability_are_drawn(html: str) -> None:
+    assert html.count("<svg") == 5 + 2 + 1 + 2
+    assert html.count('<table class="confusion">') == 2
 
 
 def test_each_sample_of_the_kept_step_stands_beside_its_nearest_training_picture(run: Finished) -> None:

@@ -6,6 +6,7 @@ import io
 import re
 import zlib
 from collections.abc import Sequence
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -27,7 +28,7 @@ COLOURS = {INK: "var(--ink)", FAINT: "var(--line)"} | {
 }
 """Colours that matplotlib is told, and what the page makes of them in light and in dark."""
 DASHES = ("solid", (0, (5, 1.5)), (0, (1.5, 1.5)))
-STYLE = {
+STYLE: Any = {
     "font.size": 10.5,
     "svg.fonttype": "none",
     "svg.hashsalt": "dfukit",
@@ -123,7 +124,7 @@ def _figure(x_label: str, y_label: str, square: bool = False) -> tuple[Figure, A
     return figure, axes
 
 
-def _line(place: int, name: str) -> dict[str, object]:
+def _line(place: int, name: str) -> dict[str, Any]:
     return {"label": name, "color": SERIES[place % 3], "linestyle": DASHES[place % 3], "linewidth": 1.6}
 
 

@@ -52,7 +52,8 @@ class Scores:
 
 def read_scores(scores: Table, registry: Registry) -> Scores:
     """Rows from the content of scores.json; the metrics' own summaries say what each is."""
-    quality, alarms = [], []
+    quality: list[Row] = []
+    alarms: list[Row] = []
     missing: dict[str, list[str]] = {}
     for name, entry in _entries(scores):
         if entry["value"] is None:
