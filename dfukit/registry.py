@@ -72,7 +72,7 @@ class Registry:
             packages = " and ".join(sorted(f"{offer.package} {offer.version}" for offer in offers))
             raise ConfigError(f"{kind} {name} is offered by {packages}: uninstall one, or name the others in DFUKIT_PLUGINS")
         names = [offer.component.name for offer in self.of_kind(kind)]
-        broken = "".join(f"; {culprit} did not load ({culprit.reason})" for culprit in self.broken)
+        broken = "".join(f"; {culprit.package} {culprit.version} did not load ({culprit.reason})" for culprit in self.broken)
         raise ConfigError(f"no {kind} is called {name}{settings.guess(name, names)}; installed: {', '.join(names)}{broken}")
 
     def choose(self, kind: str, name: str, values: Mapping[str, Any], section: str = "") -> Chosen:
