@@ -15,6 +15,7 @@ from markupsafe import Markup, escape
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 SIZE = (4.6, 3.1)
 """Inches; at 72 points each a chart fits on a phone without shrinking much."""
@@ -44,6 +45,7 @@ STYLE: Any = {
     "ytick.color": INK,
     "legend.frameon": False,
     "axes.formatter.limits": (-3, 5),
+    "axes.formatter.useoffset": False,
 }
 
 
@@ -76,6 +78,7 @@ def lines(
             axes.plot(
                 curve.x[::every], curve.y[::every], marker="o" if len(curve.x) < 3 else "", **_line(place, curve.name)
             )
+        axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
         if mark is not None:
             axes.axvline(mark, color=INK, linewidth=0.8, linestyle=":")
         if len(curves) > 1:

@@ -116,6 +116,7 @@ def _common(
         "duplicates": facts.data.get("duplicates"),
         "stage": training.stage(facts),
         "classifier_stage": training.classifier_stage(facts.classification),
+        "classifier_origins": training.classifier_origins(facts.classification),
         "alarms": [clean(alarm) for alarm in alarms],
         "warnings": [clean(str(warning)) for warning in facts.data.get("warnings", [])],
         "version": facts.environment.get("dfukit", ""),

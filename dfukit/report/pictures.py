@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import math
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import TypeVar
 
@@ -61,13 +62,14 @@ class Neighbours:
 
 
 def real_pictures(images: ImageSet, split: Split, size: int) -> list[Shown]:
-    """The first picture of each patient of the test part, the classes in turn, `SHOWN` at most."""
-    seen: set[int] = set()
-    by_class: list[list[int]] = [[] for _ in images.classes]
+    """Of the test part the first picture of each patient, then the second, the classes in turn, `SHOWN` at most."""
+    before: Counter[int] = Counter()
+    ranked: list[tuple[int, int]] = []
     for i in split.test:
-        if int(images.groups[i]) not in seen:
-            seen.add(int(images.groups[i]))
-            by_class[images.labels[i]].append(int(i))
+        ranked.append((before[int(images.groups[i])], int(i)))
+        before[int(images.groups[i])] += 1
+    order = [i for _, i in sorted(ranked)]
+    by_class = [[i for i in order if images.labels[i] == label] for label in range(len(images.classes))]
     word = "Drawing" if images.phantom else "Real picture"
     pixels = images.at(size)
     return [

@@ -29,18 +29,30 @@ def stage(facts: Facts) -> list[str]:
 
 
 def classifier_stage(classification: Table | None) -> list[str]:
-    """A sentence for each arm: where its training stopped and why, from which weights it started."""
-    found = []
-    for arm, one in (classification or {}).get("training", {}).items():
-        temperature = f"temperature {figure(one['temperature'], 3)}"
-        if one.get("temperature_reason"):
-            temperature += f" ({one['temperature_reason']})"
-        found.append(
-            f"The classifier trained on {arm} stopped after {plural(one['steps'], 'step')}: {one['stopped']}; "
-            f"the weights of epoch {one['best_epoch']} of {one['epochs']} are kept. "
-            f"It started from: {one['prepared']}. Its scores are calibrated on the validation part, {temperature}."
-        )
-    return found
+    """A sentence for each arm: where its training stopped and why."""
+    return [
+        f"The classifier trained on {arm} stopped after {plural(one['steps'], 'step')}: {one['stopped']}. "
+        f"The weights of epoch {one['best_epoch']} of {one['epochs']} are kept."
+        for arm, one in _arms(classification).items()
+    ]
+
+
+def classifier_origins(classification: Table | None) -> list[str]:
+    """Sentences: which weights the classifiers started from, and how their scores were calibrated."""
+    arms = _arms(classification)
+    starts: dict[str, list[str]] = {}
+    for arm, one in arms.items():
+        starts.setdefault(one["prepared"], []).append(arm)
+    sentences = [f"Initial weights ({', '.join(names)}): {start}." for start, names in starts.items()]
+    for arm, one in arms.items():
+        reason = f" ({one['temperature_reason']})" if one.get("temperature_reason") else ""
+        sentences.append(f"Temperature of the calibration ({arm}): {figure(one['temperature'], 3)}{reason}.")
+    return sentences
+
+
+def _arms(classification: Table | None) -> Table:
+    arms: Table = (classification or {}).get("training", {})
+    return arms
 
 
 def curves(facts: Facts) -> list[Chart]:
@@ -61,8 +73,8 @@ def curves(facts: Facts) -> list[Chart]:
             "Wasserstein estimate",
             [_curve(events, "Wasserstein estimate", "step", "wasserstein")],
             "generator step",
-            "critic's mean score, real − synthetic",
-            "Falls as the critic can tell less between real and synthetic pictures.",
+            "score, real − synthetic",
+            "The critic's mean score of real pictures less that of synthetic ones: falls as it can tell them apart less.",
             best,
         ),
         _chart(
