@@ -12,6 +12,7 @@ import pytest
 import torch
 from attrs import evolve, frozen
 from PIL import Image
+from safetensors.torch import save_file
 from torch import Tensor
 
 import dfukit
@@ -21,6 +22,7 @@ from dfukit.config import resolve
 from dfukit.device import Compute
 from dfukit.errors import ConfigError, DataError, WeightsError
 from dfukit.interfaces import Extractor, Metric, Score, View
+from dfukit.pretrained import KNOWN
 from dfukit.progress import Silent
 from dfukit.registry import Offer, Registry
 from dfukit.rundir import write_toml
@@ -295,6 +297,32 @@ def test_the_stopping_distance_falls_as_pictures_come_nearer() -> None:
         near, blend = pictures(1, 20), (0.6 * pictures(1, 20) + 0.4 * noise(1, 20)).astype(np.uint8)
         assert distance.measure(near) < distance.measure(blend) < distance.measure(noise(1, 20))
         assert distance.measure(near) == distance.measure(near)
+
+
+@pytest.fixture
+def inception(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A store that holds the Inception network, with random weights."""
+    from dfukit_fidelity.inception_network import InceptionNetwork
+
+    monkeypatch.setenv("DFUKIT_CACHE_DIR", str(tmp_path))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        tensors = {name: tensor.contiguous() for name, tensor in InceptionNetwork().state_dict().items()}
+    (tmp_path / "weights").mkdir()
+    save_file(tensors, tmp_path / "weights" / f"inception-{KNOWN[0].sha256[:8]}.safetensors")
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("inception")
+def test_with_the_inception_weights_fid_kid_and_the_inception_score_are_numbers() -> None:
+    content = scores_of({"train": pictures(0, 22)}, pictures(1, 20), ("inception_score", "fid", "kid", "kd"))
+    assert set(content) == {"inception_score", "fid", "kid", "kd[inception]"}
+    assert all(entry["value"] is not None and entry["real_vs_real"] is not None for entry in content.values())
+    assert content["kid"]["value"] == content["kd[inception]"]["value"]
+    config = resolve(registries.load(), preset="smoke", flags={"gan": {"extractor": "inception"}})
+    distance = stopping_distance(pictures(0, 10), config, CPU, Silent())
+    assert distance.name == "fid"
+    assert distance.measure(pictures(1, 10)) >= 0
 
 
 def save(folder: Path, pixels: np.ndarray) -> Path:

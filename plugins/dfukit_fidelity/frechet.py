@@ -24,9 +24,9 @@ def frechet_distance(real: np.ndarray, fake: np.ndarray) -> float:
 
 def _root(centred: np.ndarray) -> np.ndarray:
     """A with AᵀA the covariance, and at most as many rows as there are dimensions."""
-    root = centred / np.sqrt(len(centred) - 1)
+    root: np.ndarray = centred / np.sqrt(len(centred) - 1)
     if len(root) > root.shape[1]:
-        root = np.linalg.qr(root, mode="r")
+        root = np.asarray(np.linalg.qr(root, mode="r"))
     return root
 
 

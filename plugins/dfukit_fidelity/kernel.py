@@ -20,7 +20,7 @@ NORMAL_95 = 1.959964
 
 def polynomial_kernel(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """(x·y / D + 1)³ of features [N, D] and [M, D]."""
-    return (x @ y.T / x.shape[1] + 1.0) ** 3
+    return np.asarray((x @ y.T / x.shape[1] + 1.0) ** 3)
 
 
 def kernel_distance(real: np.ndarray, fake: np.ndarray) -> float:
@@ -83,7 +83,7 @@ class _Within:
         """The mean over pairs of different pictures, leaving out each group in turn."""
         n = self.count.sum() - self.count
         pairs = self.rows.sum() - 2 * self.rows + self.block - (self.diagonal.sum() - self.diagonal)
-        return pairs / (n * (n - 1))
+        return np.asarray(pairs / (n * (n - 1)))
 
 
 @frozen(eq=False)
@@ -117,11 +117,13 @@ class _Sums:
 
     def without_real(self) -> np.ndarray:
         pairs = (self.real.count.sum() - self.real.count) * self.fake.count.sum()
-        return self.real.means_without() + self.fake.mean() - 2 * (self.real_rows.sum() - self.real_rows) / pairs
+        across = (self.real_rows.sum() - self.real_rows) / pairs
+        return np.asarray(self.real.means_without() + self.fake.mean() - 2 * across)
 
     def without_fake(self) -> np.ndarray:
         pairs = (self.fake.count.sum() - self.fake.count) * self.real.count.sum()
-        return self.fake.means_without() + self.real.mean() - 2 * (self.fake_rows.sum() - self.fake_rows) / pairs
+        across = (self.fake_rows.sum() - self.fake_rows) / pairs
+        return np.asarray(self.fake.means_without() + self.real.mean() - 2 * across)
 
 
 class KernelDistance(Metric):

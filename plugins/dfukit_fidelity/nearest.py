@@ -29,8 +29,8 @@ def nearest(real: np.ndarray, fake: np.ndarray) -> np.ndarray:
     """
     candidates = _thumbnails(real)
     lengths = (candidates**2).sum(1)
-    found = [(lengths - 2 * thumbnails @ candidates.T).argmin(1) for thumbnails in _thumbnails(fake).split(BATCH)]
-    return torch.cat(found).numpy()
+    thumbnails = torch.split(_thumbnails(fake), BATCH)
+    return torch.cat([(lengths - 2 * part @ candidates.T).argmin(1) for part in thumbnails]).numpy()
 
 
 class NearestPicture(Metric):
