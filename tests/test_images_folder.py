@@ -320,6 +320,12 @@ def test_the_fit_decides_what_becomes_of_a_long_picture(tmp_path: Path) -> None:
     }
 
 
+def test_a_picture_above_the_cap_is_excluded(root: Path) -> None:
+    draw(root / "infected" / "large.png", (100, 100))
+    found = reasons(load(root, max_megapixels=0.005))
+    assert found == {"infected/large.png": "0.01 megapixels, above data.max_megapixels = 0.005"}
+
+
 def test_a_single_picture_goes_the_same_way_as_a_folder(root: Path) -> None:
     settings = DataSettings(path=str(root))
     loaded = images.load(settings)
@@ -351,7 +357,7 @@ def test_the_check_counts_and_warns(root: Path) -> None:
     assert table["duplicates"] == table["exact_duplicates"] == 1
     assert table["shapes"] == {"square": 9, "wide": 5, "tall": 0}
     assert table["sizes"]["width"] == [24, 24, 90]
-    text = "\n".join(check.lines())
+    text = "\n".join(check.warnings)
     for part in (
         "fewer than 1000",
         "label 'infected' has 5 pictures, fewer than 50",

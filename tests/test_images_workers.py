@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -41,6 +42,26 @@ def children() -> set[int]:
     return {int(number) for task in tasks for number in task.read_text().split()}
 
 
+@contextmanager
+def killing(times: int) -> Iterator[None]:
+    """Kill decoder processes from outside, so many of them, each when it has come to a standstill."""
+    before = children()
+    done = threading.Event()
+
+    def kill() -> None:
+        killed = 0
+        while killed < times and not done.wait(1.5):
+            for child in children() - before:
+                os.kill(child, signal.SIGKILL)
+                killed += 1
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    yield
+    done.set()
+    killer.join()
+
+
 def test_results_come_in_the_order_of_the_jobs(pictures: list[Path]) -> None:
     results = list(decode_all(map(Job, pictures), DataSettings(), workers=3))
     assert [int(result.pixels[0, 0, 0]) for result in results if result.pixels is not None] == list(range(40))
@@ -55,25 +76,19 @@ def test_a_picture_that_takes_too_long_is_excluded_and_the_rest_is_used(pictures
     assert results[3].reason == "took longer than data.seconds_per_picture = 1.5 to decode"
 
 
-def test_a_picture_that_kills_its_decoder_is_excluded_and_the_rest_is_used(pictures: list[Path], pipe: Path) -> None:
-    before = children()
-    done = threading.Event()
-
-    def kill() -> None:
-        # The decoder stands still at the pipe; whoever it is then, kill it once.
-        while not done.wait(1.5):
-            for child in children() - before:
-                os.kill(child, signal.SIGKILL)
-                return
-
-    killer = threading.Thread(target=kill)
-    killer.start()
-    jobs = [Job(path) for path in (pipe, *pictures)]
-    results = list(decode_all(jobs, DataSettings(seconds_per_picture=60.0), workers=1))
-    done.set()
-    killer.join()
+def test_a_picture_that_kills_its_decoder_twice_is_excluded_and_the_rest_is_used(
+    pictures: list[Path], pipe: Path
+) -> None:
+    with killing(times=2):
+        results = list(decode_all(map(Job, (pipe, *pictures)), DataSettings(seconds_per_picture=60.0), workers=1))
     assert [i for i, result in enumerate(results) if result.pixels is None] == [0]
-    assert results[0].reason == "crashed the decoder (exit status -9)"
+    assert results[0].reason == "crashed the decoder twice (exit status -9)"
+
+
+def test_a_decoder_that_dies_of_something_else_costs_no_picture(pictures: list[Path]) -> None:
+    with killing(times=1):
+        results = list(decode_all(map(Job, pictures * 50), DataSettings(), workers=1))
+    assert [int(result.pixels[0, 0, 0]) for result in results if result.pixels is not None] == list(range(40)) * 50
 
 
 def test_no_decoder_is_left_behind(pictures: list[Path]) -> None:

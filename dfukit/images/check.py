@@ -42,7 +42,7 @@ class Excluded:
 
 @frozen
 class DataCheck:
-    """The state of a set of pictures; `as_table` is its JSON form, `lines` what a person reads."""
+    """The state of a set of pictures; `as_table` is its JSON form."""
 
     name: str
     usable: int
@@ -77,25 +77,6 @@ class DataCheck:
             "warnings": list(self.warnings),
             "cache": self.cache,
         }
-
-    def lines(self) -> Iterator[str]:
-        """The check as text, a line at a time."""
-        yield f"{self.name}: {self.usable} usable pictures, {len(self.excluded)} excluded"
-        for label, number in self.labels.items():
-            yield f"  {label}: {number} ({number / self.usable:.0%})"
-        yield f"patients: {self.patients}" + ("" if self.patients_known else " (clusters of near-duplicates)")
-        yield f"duplicates: {self.duplicates}, of which {self.exact_duplicates} exact"
-        for side, (low, middle, high) in self.sizes.items():
-            yield f"{side}: {low} to {high} pixels, median {middle}"
-        for title, counts in (("shapes", self.shapes), ("formats", self.formats)):
-            if counts:
-                yield f"{title}: " + ", ".join(f"{name} {number}" for name, number in counts.items())
-        if self.cache:
-            yield f"cache: {self.cache}"
-        for one in self.excluded:
-            yield f"excluded: {one.path}: {one.reason}"
-        for warning in self.warnings:
-            yield f"warning: {warning}"
 
 
 def check_arrays(

@@ -14,6 +14,7 @@ What becomes of each kind of picture:
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import io
 import math
 import warnings
@@ -44,10 +45,11 @@ class Unusable(Exception):
 
 @frozen
 class Limits:
-    """How pictures are fitted, and what is too large."""
+    """How pictures are fitted, what is too large, and whether HEIC can be read."""
 
     fit: str
     max_megapixels: float
+    heic: bool
 
 
 @frozen(eq=False)
@@ -61,14 +63,20 @@ class Picture:
     text: bool
 
 
-def register_heic() -> bool:
-    """Teach Pillow to read HEIC where the extra `heic` is installed."""
-    try:
-        import pillow_heif  # type: ignore[import-not-found, unused-ignore]
-    except ImportError:
+def set_up() -> bool:
+    """Prepare Pillow in this process, a decoder's own; whether it can read HEIC, which needs the extra `heic`."""
+    Image.MAX_IMAGE_PIXELS = None  # `Limits` has the cap; Pillow's own only warns at first
+    if not has_heic():
         return False
+    import pillow_heif  # type: ignore[import-not-found, unused-ignore]
+
     pillow_heif.register_heif_opener()
     return True
+
+
+def has_heic() -> bool:
+    """Whether the extra `heic` is installed."""
+    return importlib.util.find_spec("pillow_heif") is not None
 
 
 def digest(file: BufferedReader) -> bytes:
@@ -112,23 +120,20 @@ def _decode(file: BufferedReader, box: Box | None, limits: Limits) -> Picture:
 
 
 def _open(file: BufferedReader, limits: Limits) -> Image.Image:
-    # The cap is enforced below; Pillow's own counts differently and only warns at first.
-    Image.MAX_IMAGE_PIXELS = None
-    heic = register_heic()
     start = file.read(32)
     file.seek(0)
     if not start:
         raise Unusable("empty file")
-    if start[4:8] == b"ftyp" and start[8:12] in HEIC_BRANDS and not heic:
+    if start[4:8] == b"ftyp" and start[8:12] in HEIC_BRANDS and not limits.heic:
         raise Unusable('HEIC needs an extra: pip install "dfukit[heic]"')
     try:
-        image = Image.open(file, formats=(*FORMATS, "HEIF") if heic else FORMATS)
+        image = Image.open(file, formats=(*FORMATS, "HEIF") if limits.heic else FORMATS)
     except UnidentifiedImageError:
         raise Unusable("not a picture (JPEG, PNG, BMP, GIF, TIFF, WebP and, with an extra, HEIC are read)") from None
     width, height = image.size
     if width * height > limits.max_megapixels * 1e6:
         megapixels = width * height / 1e6
-        raise Unusable(f"{megapixels:.0f} megapixels, above data.max_megapixels = {limits.max_megapixels:g}")
+        raise Unusable(f"{megapixels:.4g} megapixels, above data.max_megapixels = {limits.max_megapixels:g}")
     if min(width, height) < SMALLEST:
         raise Unusable(f"{width}x{height} pixels: too small, at least {SMALLEST} on each side are needed")
     if image.format == "PNG":

@@ -69,7 +69,7 @@ def decode_all(jobs: Iterable[Job], settings: DataSettings, workers: int = 0) ->
     def work(batch: Sequence[Job]) -> list[Decoded]:
         decoder = free.get()
         try:
-            return [decoder.decode(job) for job in decoder.send(batch)]
+            return decoder.decode(batch)
         finally:
             free.put(decoder)
 
@@ -98,30 +98,31 @@ class _Decoder:
         self._seconds = settings.seconds_per_picture
         self._process: subprocess.Popen[bytes] | None = None
         self._closed = False
-        self._sent: deque[Job] = deque()
+        self._unanswered: deque[Job] = deque()
 
-    def send(self, batch: Sequence[Job]) -> Sequence[Job]:
-        """Hand over a batch; each of its jobs must then be asked for with `decode`, in order."""
-        self._sent = deque(batch)
+    def decode(self, batch: Sequence[Job]) -> list[Decoded]:
+        """The results of the jobs, in their order. The first unanswered job is at fault where the process ends."""
+        self._unanswered = deque(batch)
         self._write()
-        return batch
-
-    def decode(self, job: Job) -> Decoded:
-        """The result of the next job of the batch."""
-        answer, body, timed_out = self._receive(self._seconds)
-        self._sent.popleft()
-        if answer is None:
+        results: list[Decoded] = []
+        crashed = False
+        while self._unanswered and not self._closed:
+            answer, body, slow = self._receive(self._seconds)
+            if answer is not None:
+                self._unanswered.popleft()
+                results.append(_decoded(answer, body))
+                crashed = False
+                continue
             code = self._stop()
-            if self._sent and not self._closed:
+            # It may have died of something else, for instance when memory was short: a picture has a second try.
+            crashed = not slow and not crashed
+            if not crashed:
+                self._unanswered.popleft()
+                reason = f"took longer than data.seconds_per_picture = {self._seconds:g} to decode"
+                results.append(Decoded(b"", reason if slow else f"crashed the decoder twice (exit status {code})"))
+            if self._unanswered:
                 self._write()
-            if timed_out:
-                return Decoded(b"", f"took longer than data.seconds_per_picture = {self._seconds:g} to decode")
-            return Decoded(b"", f"crashed the decoder (exit status {code})")
-        sha256 = bytes.fromhex(answer["sha256"])
-        if answer["reason"] is not None:
-            return Decoded(sha256, answer["reason"])
-        pixels = np.frombuffer(body, np.uint8).reshape(SIDE, SIDE, 3)
-        return Decoded(sha256, None, pixels, answer["width"], answer["height"], answer["format"], bool(answer["text"]))
+        return results
 
     def close(self) -> None:
         """End the process, whatever it is doing."""
@@ -129,8 +130,9 @@ class _Decoder:
         self._stop()
 
     def _write(self) -> None:
+        """Hand over the unanswered jobs, to a new process where there is none."""
         process = self._process or self._start()
-        lines = [json.dumps({"path": str(job.path), "box": job.box}) for job in self._sent]
+        lines = [json.dumps({"path": str(job.path), "box": job.box}) for job in self._unanswered]
         assert process.stdin is not None
         with contextlib.suppress(OSError):  # it died: the missing answer tells
             process.stdin.write(("\n".join(lines) + "\n").encode())
@@ -141,7 +143,7 @@ class _Decoder:
         # Appended, not put first: the folder may be site-packages, which must not hide the standard library.
         command = f"import sys; sys.path.append({package!r}); from dfukit.images.worker import serve; serve()"
         self._process = subprocess.Popen(
-            [sys.executable, "-c", command],
+            [sys.executable, "-P", "-c", command],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -195,3 +197,11 @@ class _Decoder:
         code = process.wait()
         process.stdout.close()
         return code
+
+
+def _decoded(answer: dict[str, Any], body: bytes) -> Decoded:
+    sha256 = bytes.fromhex(answer["sha256"])
+    if answer["reason"] is not None:
+        return Decoded(sha256, answer["reason"])
+    pixels = np.frombuffer(body, np.uint8).reshape(SIDE, SIDE, 3)
+    return Decoded(sha256, None, pixels, answer["width"], answer["height"], answer["format"], answer["text"])

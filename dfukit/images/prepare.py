@@ -16,7 +16,7 @@ from PIL import features
 
 from dfukit.errors import ConfigError, DataError
 from dfukit.images import cache, patients
-from dfukit.images.decode import register_heic
+from dfukit.images.decode import has_heic
 from dfukit.images.find import check_root, find
 from dfukit.images.index import USED, Index
 from dfukit.images.pool import Job, decode_all
@@ -58,7 +58,7 @@ def survey(index: Index, root: Path, settings: DataSettings) -> None:
 def decode_missing(index: Index, folder: Path, root: Path, settings: DataSettings, progress: Progress | None) -> None:
     """Decode what the index does not know yet, into a pixel file of its own."""
     _forget_lost_files(index, folder)
-    limits = json.dumps([settings.seconds_per_picture, register_heic(), PIL.__version__, features.version("jpg")])
+    limits = json.dumps([settings.seconds_per_picture, has_heic(), PIL.__version__, features.version("jpg")])
     total = index.list_missing(limits)
     if not total:
         return

@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from typing import IO, Any
 
-from dfukit.images.decode import Limits, Unusable, decode, digest
+from dfukit.images.decode import Limits, Unusable, decode, digest, set_up
 
 MEMORY = 4 << 30
 """Address space of a decoder in bytes, where the system can limit it."""
@@ -25,7 +25,7 @@ def serve() -> None:
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # whatever a library prints must not get between the answers
     jobs = sys.stdin.buffer
-    limits = Limits(**json.loads(jobs.readline()))
+    limits = Limits(heic=set_up(), **json.loads(jobs.readline()))
     _send(answers, {"ready": True})
     for line in jobs:
         job = json.loads(line)
