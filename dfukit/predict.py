@@ -131,6 +131,6 @@ def _square(image: Image.Image | np.ndarray, settings: DataSettings) -> np.ndarr
     buffer.seek(0)
     try:
         file: io.BufferedReader = io.BufferedReader(buffer)
-        return decode(file, None, Limits(settings.fit, settings.max_megapixels)).pixels
+        return decode(file, None, Limits(settings.fit, settings.max_megapixels, heic=False)).pixels
     except Unusable as error:
         raise DataError(f"the picture in memory: {error}") from None

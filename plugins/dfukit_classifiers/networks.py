@@ -96,11 +96,7 @@ class TimmLstm(Classifier):
         return features.shape[1] != self.backbone.num_features and features.shape[3] == self.backbone.num_features
 
     def prepare(self, parts: Parts) -> str:
-        source = pretrained.find(self.name, self.settings.pretrained)
-        if source.file is not None:
-            loaded = pretrained.create(self.name, source.file, self.options)
-            self.backbone.load_state_dict(loaded.state_dict())
-        return source.line
+        return pretrained.load(self.backbone, self.name, self.settings.pretrained, self.options)
 
     def forward(self, images: Tensor) -> Tensor:
         images = (_resized(images, self.size) - self.mean) / self.std

@@ -13,8 +13,7 @@ from typing import Any
 import huggingface_hub
 import safetensors
 import timm
-from attrs import frozen
-from torch import nn
+from torch import Tensor, nn
 
 from dfukit.errors import WeightsError
 
@@ -23,42 +22,35 @@ SECONDS_TO_ANSWER = {"auto": 1.5, "true": 20.0}
 """How long the hub may take to answer before it counts as out of reach."""
 
 
-@frozen
-class Source:
-    """Where a backbone's first weights come from; `file` is None for random ones."""
+def load(backbone: nn.Module, name: str, wanted: str, options: Mapping[str, Any]) -> str:
+    """Load the pretrained weights that timm names `name` into a backbone made with `options`.
 
-    file: Path | None
-    line: str
-
-
-def find(backbone: str, wanted: str) -> Source:
-    """The pretrained weights of a backbone, as `wanted`: "auto", "true" or "false".
-
+    `wanted` is "auto", "true" or "false". Returns one line saying which weights were taken.
     Raises WeightsError where they are insisted on and cannot be had.
     """
     if wanted == "false":
-        return Source(None, f"{backbone}: random initial weights (pretrained = false)")
+        return f"{name}: random initial weights (pretrained = false)"
     try:
-        file = _file(backbone, SECONDS_TO_ANSWER[wanted])
+        file = _file(name, SECONDS_TO_ANSWER[wanted])
+        weights = _read(name, file, options)
     except WeightsError as error:
         if wanted == "true":
             raise WeightsError(
                 f"classifier.pretrained = true: {error}; connect once, or set classifier.pretrained = auto"
             ) from None
-        return Source(None, f"{backbone}: random initial weights ({error})")
-    return Source(
-        file, f"{backbone}: pretrained weights of {_repository(backbone)[0]}, revision {file.parent.name[:12]}"
-    )
+        return f"{name}: random initial weights ({error})"
+    backbone.load_state_dict(weights)
+    return f"{name}: pretrained weights of {_repository(name)[0]}, revision {file.parent.name[:12]}"
 
 
-def create(backbone: str, file: Path, options: Mapping[str, Any]) -> nn.Module:
-    """The backbone with the tensors of a safetensors file. Raises WeightsError where they do not fit."""
+def _read(name: str, file: Path, options: Mapping[str, Any]) -> Mapping[str, Tensor]:
+    """The tensors of a published file, brought by timm into the shape that the backbone has."""
     overlay = {"file": str(file), "custom_load": False}
     try:
-        model: nn.Module = timm.create_model(backbone, pretrained=True, pretrained_cfg_overlay=overlay, **options)
+        model: nn.Module = timm.create_model(name, pretrained=True, pretrained_cfg_overlay=overlay, **options)
     except (RuntimeError, OSError, safetensors.SafetensorError) as error:
-        raise WeightsError(f"{file} does not fit {backbone}: {' '.join(str(error).split())[:200]}") from None
-    return model
+        raise WeightsError(f"{file} does not fit {name}: {' '.join(str(error).split())[:200]}") from None
+    return model.state_dict()
 
 
 def _file(backbone: str, seconds: float) -> Path:

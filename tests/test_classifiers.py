@@ -1,0 +1,302 @@
+"""The built-in classifiers."""
+
+from __future__ import annotations
+
+import hashlib
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import huggingface_hub
+import pytest
+import timm
+import torch
+from safetensors.torch import save_file
+
+from dfukit import registry, weights
+from dfukit.component import ImageSpec
+from dfukit.errors import ConfigError, WeightsError
+from dfukit.interfaces import Classifier, Critic, Parts
+from dfukit.weights import Description
+
+IMAGE = ImageSpec(32, 3, ("infected", "other"), "infected")
+SMALL = "mobilenetv3_small_050.lamb_in1k"
+TIMM = {"pretrained": "false", "input_size": 32, "lstm_hidden": 16}
+SETTINGS: dict[str, dict[str, object]] = {
+    "effv2s_lstm": TIMM,
+    "effv2m_lstm": TIMM,
+    "timm_lstm": {**TIMM, "backbone": SMALL},
+    "critic_lstm": {"lstm_hidden": 16},
+}
+QUICK = ("timm_lstm", "critic_lstm")
+
+
+def critic_description() -> Description:
+    return Description(registry.load().choose("critic", "conv", {"width": 8}), IMAGE)
+
+
+def parts() -> Parts:
+    torch.manual_seed(7)
+    critic = critic_description().build()
+    assert isinstance(critic, Critic)
+    return Parts(critic=critic)
+
+
+def describe(name: str, **changed: object) -> Description:
+    chosen = registry.load().choose("classifier", name, {**SETTINGS[name], **changed})
+    built_on = {"critic": critic_description()} if name == "critic_lstm" else {}
+    return Description(chosen, IMAGE, built_on, {"temperature": 1.0})
+
+
+def build(name: str, **changed: object) -> Classifier:
+    torch.manual_seed(0)
+    network: Classifier = describe(name, **changed).chosen.build(IMAGE)
+    network.attach(parts())
+    return network
+
+
+def pictures(n: int, size: int = 32) -> torch.Tensor:
+    return torch.rand(n, 3, size, size, generator=torch.Generator().manual_seed(n))
+
+
+def test_every_classifier_of_the_plugin_is_tested_here() -> None:
+    offers = registry.load().of_kind("classifier")
+    assert {offer.component.name for offer in offers if offer.package == "dfukit"} == set(SETTINGS)
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_pictures_of_any_size_give_one_finite_logit_each(name: str) -> None:
+    network = build(name).eval()
+    for n, size in ((1, 32), (3, 20), (2, 50)):
+        logits = network(pictures(n, size))
+        assert logits.shape == (n,)
+        assert logits.isfinite().all()
+
+
+@pytest.mark.parametrize("name", QUICK)
+def test_in_eval_mode_a_score_repeats_and_ignores_the_rest_of_the_batch(name: str) -> None:
+    network = build(name).eval()
+    images = pictures(4)
+    together = network(images)
+    assert torch.equal(together, network(images))
+    alone = torch.cat([network(image[None]) for image in images])
+    torch.testing.assert_close(together, alone, atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", QUICK)
+def test_eight_pictures_are_learnt_by_heart(name: str) -> None:
+    network = build(name, dropout=0.0).train()
+    images, target = pictures(8), torch.arange(8) % 2 * 1.0
+    optimiser = torch.optim.AdamW(network.parameters(), lr=3e-3)
+    for _ in range(90):
+        loss = torch.nn.functional.binary_cross_entropy_with_logits(network(images), target)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+    assert loss < 0.1
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_it_is_rebuilt_from_its_weights_alone(name: str, tmp_path: Path) -> None:
+    network = build(name).eval()
+    weights.write(tmp_path / "classifier.safetensors", network, describe(name))
+    rebuilt, description = weights.read(tmp_path / "classifier.safetensors", "classifier")
+    assert description == describe(name)
+    assert torch.equal(rebuilt(pictures(2)), network(pictures(2)))
+
+
+def test_it_runs_under_bfloat16_with_its_lstm_in_float32() -> None:
+    network = build("timm_lstm")
+    with torch.autocast("cpu", torch.bfloat16):
+        logits = network(pictures(4))
+    assert logits.dtype == torch.float32
+    logits.sum().backward()
+    assert all(parameter.grad is not None for parameter in network.head.parameters())
+
+
+def test_training_on_the_critics_features_leaves_the_critic_as_it_is() -> None:
+    given = parts()
+    assert given.critic is not None
+    given.critic.requires_grad_(False)
+    network: Classifier = describe("critic_lstm").chosen.build(IMAGE)
+    network.attach(given)
+    before = {name: tensor.clone() for name, tensor in given.critic.state_dict().items()}
+    assert torch.equal(network.critic.features(pictures(2)), given.critic.features(pictures(2)))
+    optimiser = torch.optim.SGD(network.parameters(), lr=1.0)
+    network(pictures(4)).sum().backward()
+    optimiser.step()
+    assert all(torch.equal(tensor, before[name]) for name, tensor in given.critic.state_dict().items())
+    assert not torch.equal(network.critic.features(pictures(2)), given.critic.features(pictures(2)))
+
+
+def test_critic_features_without_a_critic_are_refused() -> None:
+    network: Classifier = describe("critic_lstm").chosen.build(IMAGE)
+    with pytest.raises(ConfigError, match="critic_lstm is built on a trained critic"):
+        network.attach(Parts())
+
+
+def test_the_sequence_runs_in_serpentines() -> None:
+    head = build("timm_lstm", input_size=96).head  # a 3x3 map
+    assert head.order.tolist() == [0, 1, 2, 5, 4, 3, 6, 7, 8]
+
+
+def test_grey_pictures_have_a_network_of_one_channel() -> None:
+    image = ImageSpec(32, 1, ("infected", "other"), "infected")
+    network = describe("timm_lstm").chosen.build(image).eval()
+    assert network(pictures(2)[:, :1]).shape == (2,)
+
+
+@pytest.mark.parametrize(
+    "backbone", ["vit_tiny_patch16_224.augreg_in21k_ft_in1k", "swin_tiny_patch4_window7_224.ms_in1k"]
+)
+def test_transformers_are_backbones_too(backbone: str) -> None:
+    network = build("timm_lstm", backbone=backbone, input_size=224).eval()
+    assert network(pictures(1)).shape == (1,)
+
+
+def test_an_unknown_backbone_is_named_with_a_guess() -> None:
+    with pytest.raises(ConfigError, match=r"'resnet81' is no timm .* did you mean"):
+        build("timm_lstm", backbone="resnet81")
+
+
+def test_describing_the_classifiers_imports_nothing_heavy() -> None:
+    code = "import sys, dfukit_classifiers, dfukit_augment; print({'torch', 'timm', 'kornia'} & set(sys.modules))"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "set()"
+
+
+# Pretrained weights.
+
+
+class _Hub(BaseHTTPRequestHandler):
+    """Answers for one file as the model hub does."""
+
+    content = b""
+
+    def do_HEAD(self) -> None:
+        found = self.path == f"/timm/{SMALL}/resolve/main/model.safetensors"
+        self.send_response(200 if found else 404)
+        if found:
+            self.send_header("ETag", f'"{hashlib.sha256(self.content).hexdigest()}"')
+            self.send_header("X-Repo-Commit", "0123456789abcdef0123456789abcdef01234567")
+        self.send_header("Content-Length", str(len(self.content)) if found else "0")
+        self.end_headers()
+
+    def do_GET(self) -> None:
+        self.do_HEAD()
+        self.wfile.write(self.content)
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty cache of the hub."""
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.delenv("DFUKIT_OFFLINE", raising=False)
+    return tmp_path / "hub"
+
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A weights file as timm publishes it."""
+    torch.manual_seed(42)
+    file = tmp_path_factory.mktemp("published") / "model.safetensors"
+    save_file(timm.create_model(SMALL).state_dict(), file)
+    return file
+
+
+@pytest.fixture
+def hub(published: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(_Hub, "content", published.read_bytes())
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Hub)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{server.server_port}")
+    yield
+    server.shutdown()
+    server.server_close()
+
+
+def put(cache: Path, content: bytes) -> None:
+    """Lay a file into the cache as the hub's client does."""
+    folder = cache / f"models--timm--{SMALL}"
+    (folder / "refs").mkdir(parents=True)
+    (folder / "refs" / "main").write_text("c0ffee")
+    (folder / "snapshots" / "c0ffee").mkdir(parents=True)
+    (folder / "snapshots" / "c0ffee" / "model.safetensors").write_bytes(content)
+
+
+def has_published(network: Classifier, published: Path) -> bool:
+    torch.manual_seed(42)
+    return torch.equal(network.backbone.conv_stem.weight, timm.create_model(SMALL).conv_stem.weight)
+
+
+def test_pretrained_weights_come_from_the_cache_without_a_network(
+    cache: Path, published: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DFUKIT_OFFLINE", "1")
+    put(cache, published.read_bytes())
+    network = build("timm_lstm", pretrained="auto")
+    assert network.prepare(Parts()) == f"{SMALL}: pretrained weights of timm/{SMALL}, revision c0ffee"
+    assert has_published(network, published)
+
+
+def test_pretrained_weights_are_fetched_from_the_hub(cache: Path, published: Path, hub: None) -> None:
+    network = build("timm_lstm", pretrained="true")
+    assert "revision 0123456789ab" in network.prepare(Parts())
+    assert has_published(network, published)
+
+
+def test_pretrained_weights_are_left_alone_when_not_wanted(cache: Path, published: Path, hub: None) -> None:
+    network = build("timm_lstm", pretrained="false")
+    assert "pretrained = false" in network.prepare(Parts())
+    assert not has_published(network, published)
+    assert not cache.exists()
+
+
+@pytest.fixture
+def silent_hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A hub that takes the connection and never answers."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{listener.getsockname()[1]}")
+        yield
+
+
+def test_without_an_answer_auto_decides_within_two_seconds(cache: Path, silent_hub: None) -> None:
+    network = build("timm_lstm", pretrained="auto")
+    started = time.monotonic()
+    line = network.prepare(Parts())
+    assert time.monotonic() - started < 2
+    assert "random initial weights" in line
+    assert "cannot be reached" in line
+
+
+def test_offline_nobody_is_asked(cache: Path, hub: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DFUKIT_OFFLINE", "1")
+    assert "told to stay offline" in build("timm_lstm", pretrained="auto").prepare(Parts())
+
+
+def test_insisting_on_pretrained_weights_that_cannot_be_had_is_an_error(
+    cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DFUKIT_OFFLINE", "1")
+    with pytest.raises(WeightsError, match=r"classifier\.pretrained = true: .*not in the cache"):
+        build("timm_lstm", pretrained="true").prepare(Parts())
+
+
+def test_a_damaged_file_in_the_cache_is_named(cache: Path) -> None:
+    put(cache, b"\x80\x04no tensors")
+    assert "random initial weights" in build("timm_lstm", pretrained="auto").prepare(Parts())
+    with pytest.raises(WeightsError, match=r"model\.safetensors does not fit"):
+        build("timm_lstm", pretrained="true").prepare(Parts())
+
+
+def test_pretrained_is_written_as_true_or_false_in_a_configuration() -> None:
+    for value, read in ((True, "true"), (False, "false"), ("auto", "auto")):
+        assert registry.load().choose("classifier", "effv2s_lstm", {"pretrained": value}).settings.pretrained == read
