@@ -1,0 +1,215 @@
+"""The command line: results on standard output, one clear line and an exit code for whatever goes wrong."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from dfukit import cli
+
+Answer = tuple[int, str, str]
+Ask = Callable[..., Answer]
+
+
+@pytest.fixture
+def ask(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Ask:
+    """Run a command in an empty folder; its exit code, standard output and standard error come back."""
+    monkeypatch.setenv("DFUKIT_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.setenv("DFUKIT_OFFLINE", "1")
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: object) -> Answer:
+        monkeypatch.setattr(sys, "argv", ["dfukit", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        captured = capsys.readouterr()
+        code = ended.value.code
+        return (code if isinstance(code, int) else 0), captured.out, captured.err
+
+    return run
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    """Two labels of six noise pictures each."""
+    rng = np.random.default_rng(0)
+    for label in ("infected", "clean"):
+        for number in range(6):
+            path = tmp_path / "pictures" / label / f"p{number}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(rng.integers(0, 255, (40, 40, 3), np.uint8)).save(path)
+    return tmp_path / "pictures"
+
+
+def assert_one_line(answer: Answer, code: int, *words: str) -> None:
+    assert answer[0] == code, answer
+    assert answer[1] == ""
+    last = answer[2].strip().splitlines()[-1]
+    assert last.startswith("Error: ")
+    for word in words:
+        assert word in last, last
+    assert "Traceback" not in answer[2]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["run", "--generator", "lstm_wgn"], ["no generator is called lstm_wgn", 'did you mean "lstm_wgan"']),
+        (["run", "--classifier", "x"], ["no classifier is called x", "effv2s_lstm"]),
+        (["run", "--metric", "fidd"], ["no metric is called fidd", 'did you mean "fid"']),
+        (["run", "--preset", "smok"], ["no preset is called smok", 'did you mean "smoke"']),
+        (["run", "--set", "gan.batch=3"], ["gan.batch is not a setting", "batch_size"]),
+        (["run", "--set", "gan.batch_size=x"], ["gan.batch_size must be a whole number, got 'x'"]),
+        (["run", "--set", "gan.batch_size=1"], ["gan.batch_size must be at least 2, got 1"]),
+        (["run", "--set", "gan.batch_size"], ["--set gan.batch_size", "section.setting=value"]),
+        (["run", "--set", "gan.size=100"], ["gan.size must be one of 16, 32"]),
+        (["run", "--precision", "fp16"], ["run.precision must be one of auto, fp32, bf16, got 'fp16'"]),
+        (["run", "--seed", "-1"], ["run.seed must be at least 0, got -1"]),
+        (["run", "--seed", "x"], ["'x' is not a valid integer"]),
+        (["run", "--device", "warp", "--preset", "smoke"], ["run.device warp is not available"]),
+        (["run", "--positive", "sick", "--preset", "smoke"], ["sick", "infected"]),
+        (["run", "--nonsense"], ["--nonsense"]),
+        (["run", "--config", "absent.toml"], ["absent.toml", "No such file"]),
+        (["run", "--name", "../x", "--preset", "smoke"], ["--name ../x"]),
+        (["nonsense"], ["nonsense"]),
+        (["plugins", "show", "nonsense"], ["no component is called nonsense"]),
+        (["weights", "get", "incepton"], ['did you mean "inception"']),
+        (["sample", "x.safetensors"], ["--count"]),
+        (["data", "check", ".", "--fit", "squeeze"], ["data.fit must be one of crop, pad, stretch"]),
+    ],
+)
+def test_wrong_usage_exits_2_with_one_line(ask: Ask, arguments: list[str], words: list[str]) -> None:
+    assert_one_line(ask(*arguments), 2, *words)
+
+
+def test_a_broken_toml_file_exits_2(ask: Ask, tmp_path: Path) -> None:
+    (tmp_path / "run.toml").write_text("[gan\n")
+    assert_one_line(ask("run", "--config", "run.toml"), 2, "run.toml is not valid TOML")
+
+
+def test_unwritable_output_exits_2(ask: Ask, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    assert_one_line(ask("run", "--preset", "smoke", "--out", "file"), 2, "--out file: cannot write there")
+
+
+@pytest.mark.parametrize("command", [["run", "--preset", "smoke", "--data"], ["data", "check"], ["data", "prepare"]])
+def test_unusable_data_exits_3(ask: Ask, tmp_path: Path, command: list[str]) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "text").mkdir()
+    (tmp_path / "text" / "notes.jpg").write_text("no picture")
+    (tmp_path / "file").touch()
+    assert_one_line(ask(*command, "absent"), 3, "absent")
+    assert_one_line(ask(*command, "file"), 3, "file")
+    assert_one_line(ask(*command, "empty"), 3, "empty")
+    assert_one_line(ask(*command, "text"), 3, "notes.jpg")
+
+
+def test_one_picture_exits_3(ask: Ask, tmp_path: Path) -> None:
+    (tmp_path / "one").mkdir()
+    Image.new("RGB", (50, 50)).save(tmp_path / "one" / "a.png")
+    assert_one_line(ask("run", "--preset", "smoke", "--data", "one"), 3, "one")
+
+
+def test_an_empty_label_folder_exits_3(ask: Ask, pictures: Path) -> None:
+    (pictures / "empty_label").mkdir()
+    assert_one_line(ask("run", "--preset", "smoke", "--data", pictures), 3, "empty_label")
+
+
+def test_an_unreadable_table_exits_3(ask: Ask, pictures: Path, tmp_path: Path) -> None:
+    (tmp_path / "patients.csv").write_bytes(b"\xff\xfe\x00broken")
+    assert_one_line(ask("run", "--preset", "smoke", "--data", pictures, "--patients", "patients.csv"), 3, "patients.csv")
+    assert_one_line(ask("run", "--preset", "smoke", "--data", pictures, "--patients", "absent.csv"), 3, "absent.csv")
+
+
+def test_an_unknown_positive_class_exits_2(ask: Ask, pictures: Path) -> None:
+    assert_one_line(ask("run", "--preset", "smoke", "--data", pictures, "--positive", "ill"), 2, "ill", "clean, infected")
+
+
+def test_three_labels_without_a_positive_one_exit_2(ask: Ask, pictures: Path) -> None:
+    (pictures / "infected").rename(pictures / "ill")
+    for label in ("worse", "worst"):
+        (pictures / label).mkdir()
+        for number in range(4):
+            Image.new("RGB", (50, 50), (number, 80, 90)).save(pictures / label / f"{number}.png")
+    assert_one_line(ask("run", "--preset", "smoke", "--data", pictures), 2, "--positive", "worst")
+
+
+def test_a_wrong_pattern_exits_2(ask: Ask, pictures: Path) -> None:
+    assert_one_line(ask("run", "--preset", "smoke", "--data", pictures, "--patient-pattern", "("), 2, "pattern")
+
+
+def test_foreign_weights_exit_3(ask: Ask, tmp_path: Path) -> None:
+    (tmp_path / "w.safetensors").write_bytes(pickle.dumps([1]))
+    assert_one_line(ask("sample", "w.safetensors", "--count", 1), 3, "w.safetensors is a pickle")
+    assert_one_line(ask("predict", "w.safetensors", "x.png"), 3, "w.safetensors is a pickle")
+    assert_one_line(ask("sample", "absent", "--count", 1), 3, "absent is no run folder")
+    assert_one_line(ask("report", "latest"), 3, "no run in runs")
+    assert_one_line(ask("weights", "add", "w.safetensors"), 3, "none of the files that dfukit knows")
+
+
+def test_weights_without_a_network_exit_3_with_the_remedy(ask: Ask) -> None:
+    assert_one_line(ask("weights", "get", "inception"), 3, "DFUKIT_OFFLINE", "dfukit weights add")
+
+
+def test_data_check_as_json_has_the_promised_keys(ask: Ask, pictures: Path) -> None:
+    (pictures / "clean" / "broken.jpg").write_text("no picture")
+    code, out, _ = ask("data", "check", pictures, "--json")
+    found = json.loads(out)
+    assert code == 0
+    assert found["usable"] == 12
+    assert found["labels"] == {"clean": 6, "infected": 6}
+    assert [one["path"] for one in found["excluded"]] == ["clean/broken.jpg"]
+    assert {"patients", "duplicates", "warnings"} <= set(found)
+
+
+def test_plugins_list_as_json_has_the_promised_keys(ask: Ask) -> None:
+    rows = json.loads(ask("plugins", "list", "--json")[1])
+    generator = next(row for row in rows if row["name"] == "lstm_wgan")
+    assert {"kind", "name", "package", "version", "summary", "settings"} <= set(generator)
+    assert all({"name", "type", "default", "help"} <= set(setting) for row in rows for setting in row["settings"])
+
+
+def test_plugins_show_names_bounds_and_help(ask: Ask) -> None:
+    out = ask("plugins", "show", "generator/lstm_wgan")[1]
+    assert "lstm_hidden = 256" in out
+    assert "low 8" in out
+    assert "suggests critic: name = 'conv'" in out
+
+
+def test_a_dry_run_says_where_values_come_from_and_writes_nothing(ask: Ask, tmp_path: Path) -> None:
+    before = set(tmp_path.rglob("*"))
+    code, out, _ = ask("run", "--preset", "smoke", "--classifier", "critic_lstm", "--set", "gan.batch_size=6", "--dry-run")
+    assert code == 0
+    assert "batch_size = 6" in out
+    assert "# --set" in out
+    assert "# preset smoke" in out
+    assert "nothing was written" in out
+    assert set(tmp_path.rglob("*")) == before
+
+
+def test_doctor_and_data_clear_answer(ask: Ask) -> None:
+    assert json.loads(ask("doctor", "--json")[1])["broken_plugins"] == []
+    assert json.loads(ask("data", "clear", "--json")[1])["bytes_freed"] == 0
+
+
+def test_an_interrupt_exits_130(ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("dfukit.registry.load", interrupted)
+    assert_one_line(ask("run", "--preset", "smoke"), 130, "interrupted")
+
+
+def test_an_internal_error_is_one_line_and_exits_1(ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise RuntimeError("two\nlines")
+
+    monkeypatch.setattr("dfukit.registry.load", broken)
+    assert_one_line(ask("run", "--preset", "smoke"), 1, "internal error: RuntimeError: two lines", "--debug")

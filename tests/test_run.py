@@ -1,0 +1,180 @@
+"""A whole run: complete, repeatable, and usable from Python."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import dfukit
+from dfukit import phantom
+from dfukit.rundir import RunDir
+
+QUICK = {"run.threads": 1, "run.precision": "fp32", "classifier.lstm_hidden": 16, "classifier.lstm_layers": 1}
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(autouse=True)
+def _offline(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DFUKIT_CACHE_DIR", str(cache))
+    monkeypatch.setenv("DFUKIT_OFFLINE", "1")
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> dfukit.Run:
+    """One small run on the phantom set, shared by the tests that only read it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DFUKIT_CACHE_DIR", str(cache))
+        patch.setenv("DFUKIT_OFFLINE", "1")
+        out = tmp_path_factory.mktemp("runs")
+        return dfukit.run(preset="smoke", classifier="critic_lstm", settings=QUICK, out=out, name="first")
+
+
+def test_the_run_folder_is_complete(run: dfukit.Run) -> None:
+    folder = RunDir(run.path)
+    for path in (
+        folder.config,
+        folder.environment,
+        folder.data,
+        folder.split,
+        folder.metrics,
+        folder.tensorboard,
+        folder.sample_grid(4),
+        folder.generator_weights,
+        folder.critic_weights,
+        folder.classifier_weights,
+        folder.real_classifier_weights,
+        folder.manifest,
+        folder.predictions,
+        folder.scores,
+        folder.classification,
+        folder.training,
+        folder.report,
+        folder.model_card,
+    ):
+        assert path.exists(), path.name
+    with folder.manifest.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 24
+    for row in rows:
+        with Image.open(folder.synthetic / row["path"]) as picture:
+            assert picture.size == (16, 16)
+            assert "shows no patient" in picture.info["Description"]
+
+
+def test_the_same_seed_gives_the_same_scores_and_the_same_bytes(run: dfukit.Run, tmp_path: Path) -> None:
+    again = dfukit.run(preset="smoke", classifier="critic_lstm", settings=QUICK, out=tmp_path, name="second")
+    for name in (
+        "scores.json",
+        "classification.json",
+        "predictions.csv",
+        "split.csv",
+        "generator.safetensors",
+        "critic.safetensors",
+        "classifier.safetensors",
+        "classifier-real.safetensors",
+        "synthetic/manifest.csv",
+    ):
+        assert (again.path / name).read_bytes() == (run.path / name).read_bytes(), name
+
+
+def test_the_configuration_of_a_run_repeats_it(run: dfukit.Run, tmp_path: Path) -> None:
+    again = dfukit.run(config=run.path / "config.toml", out=tmp_path)
+    assert (again.path / "scores.json").read_bytes() == (run.path / "scores.json").read_bytes()
+    assert (again.path / "config.toml").read_bytes() == (run.path / "config.toml").read_bytes()
+
+
+def test_another_seed_gives_another_generator_on_the_same_split(run: dfukit.Run, tmp_path: Path) -> None:
+    other = dfukit.run(preset="smoke", classifier="critic_lstm", settings=QUICK, out=tmp_path, seed=1)
+    assert (other.path / "split.csv").read_bytes() == (run.path / "split.csv").read_bytes()
+    assert (other.path / "generator.safetensors").read_bytes() != (run.path / "generator.safetensors").read_bytes()
+
+
+def test_evaluating_more_often_does_not_change_training(run: dfukit.Run, tmp_path: Path) -> None:
+    settings = {**QUICK, "gan.evaluate_every": 1, "gan.patience": 0}
+    often = dfukit.run(preset="smoke", classifier="critic_lstm", settings=settings, out=tmp_path)
+    last = [event for event in RunDir(often.path).events() if event.get("step") == 4 and "critic_loss" in event]
+    same = [event for event in RunDir(run.path).events() if event.get("step") == 4 and "critic_loss" in event]
+    assert last[0]["critic_loss"] == same[0]["critic_loss"]
+    assert last[0]["generator_loss"] == same[0]["generator_loss"]
+
+
+def test_no_patient_is_on_both_sides_of_the_written_split(run: dfukit.Run) -> None:
+    with RunDir(run.path).split.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    parts: dict[str, set[str]] = {}
+    for row in rows:
+        parts.setdefault(row["patient"], set()).add(row["part"])
+    assert len(rows) == 48
+    assert all(len(found) == 1 for found in parts.values())
+    assert json.loads(RunDir(run.path).data.read_text())["patients_on_both_sides"] == 0
+
+
+def test_the_generator_draws_the_same_pictures_for_the_same_seed(run: dfukit.Run) -> None:
+    generator = dfukit.load_generator(run.path)
+    samples = generator.sample(5, label="infected", seed=3)
+    assert samples.pixels.shape == (5, 16, 16, 3)
+    assert samples.pixels.dtype == np.uint8
+    assert np.array_equal(samples.pixels, run.generator().sample(5, label="infected", seed=3).pixels)
+    assert not np.array_equal(samples.pixels, generator.sample(5, label="infected", seed=4).pixels)
+    assert len(samples.pictures()) == 5
+    with pytest.raises(dfukit.ConfigError, match="infected, non_infected"):
+        generator.sample(1, label="infectd")
+
+
+def test_samples_without_a_label_keep_the_shares_of_the_classes(run: dfukit.Run) -> None:
+    data = json.loads(RunDir(run.path).data.read_text())["parts"]["train"]
+    share = data["labels"]["infected"] / data["pictures"]
+    drawn = dfukit.load_generator(run.path).sample(60, seed=0)
+    assert abs((drawn.labels == 0).mean() - share) <= 1 / 60
+
+
+def test_the_classifier_scores_pictures(run: dfukit.Run) -> None:
+    pictures, _ = phantom.draw_patient(seed=5, patient=0, pictures=2)
+    predictions = dfukit.load_classifier(run.path).predict(list(pictures))
+    assert [prediction.positive for prediction in predictions] == ["infected", "infected"]
+    assert all(0 <= prediction.score <= 1 for prediction in predictions)
+
+
+def test_the_positive_class_is_written_into_every_artefact(run: dfukit.Run) -> None:
+    folder = RunDir(run.path)
+    assert run.classification["positive"] == "infected"
+    assert json.loads(folder.data.read_text())["positive"] == "infected"
+    assert dfukit.load_classifier(run.path).positive == "infected"
+    assert run.generator().image.positive == "infected"
+
+
+def test_every_artefact_of_the_phantom_set_says_that_it_shows_no_patient(run: dfukit.Run) -> None:
+    assert run.generator().description.facts["phantom"] is True
+    assert dfukit.load_classifier(run.path).description.facts["phantom"] is True
+    assert json.loads(RunDir(run.path).data.read_text())["phantom"] is True
+    assert "no patient" in RunDir(run.path).report.read_text()
+    assert "no patient" in RunDir(run.path).model_card.read_text()
+
+
+def test_without_inception_weights_the_scores_say_why_and_a_distance_is_there(run: dfukit.Run) -> None:
+    kid = run.scores["kid"]
+    assert kid["value"] is None
+    assert "dfukit weights add" in kid["reason"]
+    assert run.scores["kd[r64]"]["value"] is not None
+    assert {"value", "n", "interval", "real_vs_real", "reason"} <= set(kid)
+
+
+def test_one_class_trains_a_gan_and_skips_the_classifier(tmp_path: Path) -> None:
+    pixels, _, _ = phantom.draw_set(patients=30, pictures=1, seed=0, size=32)
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for number, picture in enumerate(pixels):
+        Image.fromarray(picture).save(folder / f"{number:02d}.png")
+    made = dfukit.run(folder, preset="smoke", settings={"run.threads": 1}, out=tmp_path / "runs")
+    assert made.classification == {}
+    assert made.scores["psnr"]["value"] is not None
+    assert "one class" in RunDir(made.path).report.read_text()
