@@ -14,6 +14,7 @@ from dfukit import clinical, fitting, rundir, weights
 from dfukit.component import ImageSpec
 from dfukit.config import RunConfig
 from dfukit.device import Compute
+from dfukit.errors import WeightsError
 from dfukit.fitting import Pictures, Trained
 from dfukit.images import ImageSet, Split
 from dfukit.interfaces import Critic, Parts, Step
@@ -55,6 +56,8 @@ def compare_arms(
     Writes both classifiers, the chosen one as the run's classifier, predictions.csv and classification.json, whose
     content comes back. Without samples only the arm "real" is trained. Everything reaches the classifiers at the GAN's
     size (`image.size`), so that sharpness tells neither the class nor the origin.
+    Raises DataError for parts that cannot be trained on, DivergedError, and WeightsError where pretrained weights are
+    insisted on and not to be had.
     """
     parts = Parts(critic=critic)
     pictures = {part: _pictures(images, getattr(split, part), image) for part in ("train", *JUDGED)}
@@ -68,6 +71,12 @@ def compare_arms(
         trained[arm] = _train(config, folder, compute, image, pictures, synthetic, parts, arm, progress)
         if arm == REAL:
             progress.say(f"classifier: {trained[arm].prepared}")
+
+    if len({one.prepared for one in trained.values()}) > 1:
+        lines = "; ".join(f"{arm}: {one.prepared}" for arm, one in trained.items())
+        raise WeightsError(
+            f"the arms started from different weights ({lines}): set classifier.pretrained to true or false"
+        )
 
     # Choose, and write down what was chosen, before anything sees the test part.
     chosen = min(trained, key=lambda arm: trained[arm].validation_loss)

@@ -134,16 +134,13 @@ def _fit(
         done += 1
 
         # Say so, and judge after each epoch.
-        value = float(loss.detach())
-        if not math.isfinite(value):
-            raise DivergedError(
-                f"the classifier's loss became {value} at step {done}: lower classify.lr ({settings.lr:g})"
-            )
+        value = _finite(float(loss.detach()), "loss", done, settings)
         epoch = math.ceil(done / batches.per_epoch)
         event: dict[str, Any] = {"step": done, "steps": total, "epoch": epoch, "loss": value}
         if done % batches.per_epoch == 0 or done == total:
             refresh_statistics(network, batches.real.pixels, compute)
-            losses.append(cross_entropy(logits(network, validation.pixels, compute), targets))
+            judged = cross_entropy(logits(network, validation.pixels, compute), targets)
+            losses.append(_finite(judged, "validation loss", done, settings))
             event |= {
                 "validation_loss": losses[-1],
                 "pictures_per_second": done * batches.size / (time.monotonic() - started),
@@ -162,6 +159,14 @@ def _fit(
         losses, stopped = [cross_entropy(final, targets)], "no step was asked for"
     temperature = clinical.fit_temperature(final, targets)
     return Trained(network, temperature, losses, best_epoch, done, stopped, prepared)
+
+
+def _finite(value: float, name: str, step: int, settings: ClassifySettings) -> float:
+    if not math.isfinite(value):
+        raise DivergedError(
+            f"the classifier's {name} became {value} at step {step}: lower classify.lr ({settings.lr:g})"
+        )
+    return value
 
 
 class Batches:

@@ -153,6 +153,37 @@ def test_parts_that_cannot_be_trained_on_are_refused() -> None:
         fitting.positives(ImageSpec(16, 3, ("a", "b"), "c"), good)
 
 
+@pytest.mark.slow
+def test_ulcers_are_told_from_skin_after_four_epochs_from_scratch(shared: Path) -> None:
+    with (shared / "data" / "patches.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))[:600]
+    groups = np.unique([row["group"] for row in rows], return_inverse=True)[1]
+    full = np.stack([np.asarray(Image.open(shared / "data" / row["path"]).convert("RGB")) for row in rows])
+    everything = Pictures(resize(full, 64), np.array([int(row["label"] == "ulcer") for row in rows]), groups)
+
+    def part(low: float, high: float) -> Pictures:
+        inside = (groups >= low * groups.max()) & (groups < high * groups.max())
+        return Pictures(everything.pixels[inside], everything.labels[inside], groups[inside])
+
+    network = registry.load().choose("classifier", "effv2s_lstm", {"pretrained": "false", "input_size": 64})
+    trained = train(
+        chosen=network,
+        image=ImageSpec(64, 3, ("skin", "ulcer"), "ulcer"),
+        settings=ClassifySettings(batch_size=24, epochs=4),
+        augmentation=registry.load().choose("augmentation", "wound", {}).build(ImageSpec(64, 3, ("a", "b"), "a")),
+        training=part(0.0, 0.5),
+        validation=part(0.5, 0.7),
+        synthetic=None,
+        parts=Parts(),
+        seed=0,
+        compute=CPU,
+        report=lambda event: None,
+    )
+    test = part(0.7, 1.1)
+    assert roc_auc_score(test.labels, fitting.logits(trained.network, test.pixels, CPU)) > 0.9
+    assert trained.validation_losses[-1] < trained.validation_losses[0]
+
+
 # Batches.
 
 
