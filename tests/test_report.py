@@ -128,6 +128,14 @@ def test_an_interval_on_one_side_of_zero_answers_the_question(
     assert answer in words(run)
 
 
+def test_classifiers_no_better_than_guessing_are_called_so(run: Finished) -> None:
+    content = rundir.read_json(run.folder.classification)
+    for figures in content["runs"].values():
+        figures["auroc"]["interval"] = [0.45, 0.9]
+    rundir.write_json(run.folder.classification, content)
+    assert "Neither classifier can be told from guessing" in words(run)
+
+
 def test_a_difference_without_an_interval_gives_its_reason(run: Finished) -> None:
     content = rundir.read_json(run.folder.classification)
     content["difference"]["auroc"] |= {"interval": None, "reason": "one patient only: no interval"}
@@ -344,6 +352,13 @@ def test_a_shared_page_holds_no_path_file_patient_or_host(run: Finished, tmp_pat
     host = re.compile(rf"(?<!\w){re.escape(platform.node())}(?!\w)")
     assert not host.search(str(Text(text)))
     assert not host.search(card)
+
+
+def test_a_data_folder_called_data_leaves_the_shared_page_readable(run: Finished) -> None:
+    config = evolve(run.config, data=evolve(run.config.data, path="data"))
+    text = words(evolve(as_photographs(run), config=config), share=True)
+    assert "data.fit" in text
+    assert "data.path[left out]" in text
 
 
 def test_a_shared_page_says_that_it_is_one(run: Finished) -> None:

@@ -26,6 +26,7 @@ NAMES = {
     "brier": "Brier score",
     "log_loss": "Log loss",
 }
+CHANCE = 0.5
 MANY_BINS, FEW_BINS = 10, 5
 ENOUGH_FOR_MANY = 100
 """Test pictures from which a reliability diagram has many bins."""
@@ -78,6 +79,8 @@ def verdict(facts: Facts, classes: Sequence[str]) -> Verdict:
         detail = "" if value is None else f"AUROC difference {signed(value)} on {tested}."
         return Verdict("none", f"This run cannot say: {difference['reason']}.", detail)
     detail = f"AUROC difference {signed(value)}, 95% interval {interval(bounds, signed)}."
+    if not any(_beats_chance(run) for run in facts.classification["runs"].values()):
+        detail += " Neither classifier can be told from guessing (AUROC 0.5), so this says little about the pictures."
     if bounds[0] > 0:
         return Verdict(
             "better", f"Yes: with synthetic pictures the classifier tells the classes apart better on {tested}.", detail
@@ -91,6 +94,11 @@ def verdict(facts: Facts, classes: Sequence[str]) -> Verdict:
         f"No difference can be seen with {tested}.",
         f"{detail} Any true difference in that interval would look like this.",
     )
+
+
+def _beats_chance(run: Table) -> bool:
+    bounds = run.get("auroc", {}).get("interval")
+    return bool(bounds) and bounds[0] > CHANCE
 
 
 def arms(classification: Table | None) -> list[str]:

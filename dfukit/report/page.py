@@ -56,8 +56,7 @@ def report(
     environment = _environment(private.text if share else str, html=True)
     return environment.get_template("report.html.j2").render(
         _common(config, images, split, facts, clean),
-        title=config.report.title
-        or (f"{config.generator.name} and {config.classifier.name}" if share else folder.name),
+        title=config.report.title or (_models(config, facts) if share else folder.name),
         share=share,
         real=[] if share else pictures.real_pictures(images, split, size),
         synthetic=pictures.synthetic_pictures(facts, images.classes),
@@ -90,6 +89,7 @@ def _common(
     ]
     return {
         "phantom": images.phantom,
+        "models": _models(config, facts),
         "drawn": "drawn" if images.phantom else "real",
         "name": images.name,
         "classes": images.classes,
@@ -106,7 +106,7 @@ def _common(
         "figures": answers.rows(facts.classification),
         "chosen": (facts.classification or {}).get("chosen"),
         "classification": facts.classification,
-        "scores": read_scores(facts.scores, registry.load()),
+        "scores": read_scores(facts.scores, registry.load(), clean),
         "parts": parts(images, split),
         "leak": leak(images, split),
         "patients_known": images.patients_known,
@@ -122,6 +122,10 @@ def _common(
         "version": facts.environment.get("dfukit", ""),
         "environment_rows": _flat(facts.environment),
     }
+
+
+def _models(config: RunConfig, facts: Facts) -> str:
+    return config.generator.name + (f" and {config.classifier.name}" if facts.classification is not None else "")
 
 
 def parts(images: ImageSet, split: Split) -> list[Part]:
@@ -149,7 +153,8 @@ def leak(images: ImageSet, split: Split) -> Leak:
 def citations(config: RunConfig, facts: Facts) -> list[tuple[str, str]]:
     """What the components of the run ask to be cited with: (their names, citation)."""
     names: dict[str, list[str]] = {}
-    chosen = [getattr(config, slot).component for slot in SLOTS]
+    slots = [slot for slot in SLOTS if facts.classification is not None or not slot.startswith("classifier")]
+    chosen = [getattr(config, slot).component for slot in slots]
     for component in (*chosen, *scored_with(facts.scores, registry.load())):
         if component.citation and component.name not in names.setdefault(component.citation, []):
             names[component.citation].append(component.name)

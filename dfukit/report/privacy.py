@@ -9,7 +9,7 @@ from pathlib import Path
 
 from attrs import frozen
 
-from dfukit.config import RunConfig
+from dfukit.config import SECTIONS, RunConfig
 from dfukit.images import ImageSet
 from dfukit.rundir import RunDir
 
@@ -19,7 +19,11 @@ ABSOLUTE_PATH = re.compile(
 )
 FILE_NAME = re.compile(r"[\w.+-]+\.(?:jpe?g|png|bmp|gif|tiff?|webp|heic|csv)\b", re.IGNORECASE)
 SMALLEST = 2
-"""Host and folder names shorter than this are too common to be taken out of texts."""
+"""Places with a shorter name are not taken out of texts."""
+GENERIC = frozenset(
+    {*SECTIONS, "images", "photos", "pictures", "real", "synthetic", "train", "validation", "test", "."}
+)
+"""Names that tell nothing of anybody, and that the page needs."""
 
 
 @frozen(eq=False)
@@ -27,27 +31,27 @@ class Redaction:
     """What is private about a run."""
 
     places: re.Pattern[str]
-    """The host, and the names of the folders that the run reads and writes."""
+    """The host, and the paths that the run reads and writes."""
     names: frozenset[str]
-    """File names, paths and patients of the data set."""
+    """File names, paths and patients of the data set, and the name of its folder."""
 
     @classmethod
     def of_run(cls, folder: RunDir, config: RunConfig, images: ImageSet) -> Redaction:
         places = {platform.node(), platform.node().split(".")[0]}
-        for setting in (config.data.path, config.data.patients):
-            if setting:
-                path = Path(setting).absolute()
-                places |= {setting, str(path), str(path.resolve()), path.name}
+        names = set(_names(images))
+        for setting in filter(None, (config.data.path, config.data.patients)):
+            path = Path(setting)
+            names.add(path.absolute().name)
+            places |= {str(path), str(path.absolute()), str(path.resolve())}
         places |= {str(folder.path), str(folder.path.absolute()), str(folder.path.resolve())}
-        if not images.phantom:
-            places.add(images.name)
-        # Class names stay: a folder of one class gives it its own name.
-        long = sorted((p for p in places - set(images.classes) if len(p) >= SMALLEST), key=len, reverse=True)
+        # Class names stay, though a folder of one class gives it its own name.
+        kept = GENERIC.union(images.classes)
+        long = sorted((place for place in places - kept if len(place) >= SMALLEST), key=len, reverse=True)
         pattern = "|".join(re.escape(place) for place in long) or r"(?!)"
-        return cls(re.compile(rf"(?<!\w)(?:{pattern})(?!\w)"), frozenset(_names(images)))
+        return cls(re.compile(rf"(?<!\w)(?:{pattern})(?!\w)"), frozenset(names - kept))
 
     def text(self, text: str) -> str:
-        """The text without paths, file names, folders of the run, and host."""
+        """The text without paths, file names and host."""
         for pattern in (self.places, ABSOLUTE_PATH, FILE_NAME):
             text = pattern.sub(LEFT_OUT, text)
         return text

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from attrs import frozen
@@ -50,19 +50,22 @@ class Scores:
     missing: Sequence[Missing]
 
 
-def read_scores(scores: Table, registry: Registry) -> Scores:
-    """Rows from the content of scores.json; the metrics' own summaries say what each is."""
+def read_scores(scores: Table, registry: Registry, clean: Callable[[str], str]) -> Scores:
+    """Rows from the content of scores.json; the metrics' own summaries say what each is. `clean` goes over reasons."""
     quality: list[Row] = []
     alarms: list[Row] = []
     missing: dict[str, list[str]] = {}
     for name, entry in _entries(scores):
         if entry["value"] is None:
-            missing.setdefault(entry.get("reason") or "no reason was recorded", []).append(name)
+            reason = clean(entry.get("reason") or "no reason was recorded")
+            missing.setdefault(reason, []).append(name)
             continue
         alarm = entry.get("better") == "neither"
         component = _find(registry, "metric", _part_of(name, "metric"))
         summary = [component.summary if component else "", "" if alarm else BETTER.get(entry.get("better", ""), "")]
-        (alarms if alarm else quality).append(_row(name, "; ".join(filter(None, summary)), entry))
+        (alarms if alarm else quality).append(
+            _row(name, "; ".join(filter(None, summary)), clean(entry.get("reason") or ""), entry)
+        )
     return Scores(quality, alarms, [Missing(names, reason) for reason, names in missing.items()])
 
 
@@ -92,7 +95,7 @@ def _find(registry: Registry, kind: str, name: str) -> Component | None:
         return None
 
 
-def _row(name: str, summary: str, entry: dict[str, Any]) -> Row:
+def _row(name: str, summary: str, reason: str, entry: dict[str, Any]) -> Row:
     reference, at_half = entry.get("real_vs_real"), entry.get("at_half")
     n = entry.get("n") or (0, 0)
     return Row(
@@ -103,5 +106,5 @@ def _row(name: str, summary: str, entry: dict[str, Any]) -> Row:
         real_vs_real="–" if reference is None else figure(reference),
         same_n="" if at_half is None else f"synthetic at the same n = {count(entry['n_half'])}: {figure(at_half)}",
         n=f"{count(n[0])} real, {count(n[1])} synthetic",
-        reason=entry.get("reason") or "",
+        reason=reason,
     )

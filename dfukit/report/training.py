@@ -74,7 +74,7 @@ def curves(facts: Facts) -> list[Chart]:
             [_curve(events, "Wasserstein estimate", "step", "wasserstein")],
             "generator step",
             "score, real − synthetic",
-            "The critic's mean score of real pictures less that of synthetic ones: falls as it can tell them apart less.",
+            "The critic's mean score, real less synthetic pictures: falls as it can tell them apart less.",
             best,
         ),
         _chart(
@@ -82,7 +82,7 @@ def curves(facts: Facts) -> list[Chart]:
             [_curve(events, metric, "step", "distance")],
             "generator step",
             metric,
-            "To the validation part; lower is better. The dotted line marks the weights that are kept.",
+            "To the validation part; lower is better. The thin upright line marks the weights that are kept.",
             best,
         ),
         _chart(
