@@ -31,7 +31,7 @@ def recompute_batch_norm(generator: nn.Module, latent: Tensor, label: Tensor) ->
         norm.momentum = None  # a plain mean over the batches
         norm.train()
     if norms:
-        for some_latent, some_label in zip(latent.split(BATCH), label.split(BATCH), strict=True):
+        for some_latent, some_label in zip(torch.split(latent, BATCH), torch.split(label, BATCH), strict=True):
             generator(some_latent, some_label)
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum

@@ -1,9 +1,9 @@
-"""What a plugin offers (Component), what a run chose (Chosen), and what a network is told of its pictures (ImageSpec)."""
+"""What a plugin offers (Component), what a run chose (Chosen), what a network is told of its pictures (ImageSpec)."""
 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from attrs import field, frozen
@@ -15,6 +15,10 @@ API_VERSION = 1
 KINDS = ("generator", "critic", "loss", "augmentation", "classifier", "extractor", "metric")
 
 
+def _names(values: Iterable[str]) -> tuple[str, ...]:
+    return tuple(values)
+
+
 @frozen
 class ImageSpec:
     """The pictures that a network sees: square, `size` pixels wide, with `channels` colours and these classes.
@@ -24,7 +28,7 @@ class ImageSpec:
 
     size: int
     channels: int
-    classes: tuple[str, ...] = field(converter=tuple)
+    classes: tuple[str, ...] = field(converter=_names)
     positive: str | None
 
     def as_table(self) -> dict[str, Any]:

@@ -37,7 +37,9 @@ class DataSettings:
     patient_pattern: str = s.text("", "regular expression on the path; its first group is the patient")
     fit: str = s.choice("crop", ("crop", "pad", "stretch"), "how a picture becomes a square")
     train: float = s.real(0.70, "share of the patients in the training part", above=0.0, high=1.0)
-    validation: float = s.real(0.15, "share of the patients in the validation part; the rest is the test part", low=0.0, high=1.0)
+    validation: float = s.real(
+        0.15, "share of the patients in the validation part; the rest is the test part", low=0.0, high=1.0
+    )
     split_seed: int = s.whole(0, "seed of the split, apart from the run's so that runs can be compared", low=0)
     max_megapixels: float = s.real(179.0, "larger pictures are excluded", above=0.0)
     seconds_per_picture: float = s.real(20.0, "a picture that takes longer to decode is excluded", above=0.0)
@@ -51,7 +53,9 @@ class GanSettings:
 
     size: int = s.whole(128, "width of the pictures it makes", low=8, high=1024)
     batch_size: int = s.whole(64, "pictures in a step", low=2)
-    epochs: int = s.whole(200, "epochs at most; an epoch is one generator step for each batch in the training part", low=1)
+    epochs: int = s.whole(
+        200, "epochs at most; an epoch is one generator step for each batch in the training part", low=1
+    )
     steps: int = s.whole(0, "generator steps; 0: as many as the epochs make", low=0)
     lr_generator: float = s.real(1e-4, "learning rate of the generator (Adam)", above=0.0, high=1.0)
     lr_critic: float = s.real(2e-4, "learning rate of the critic (Adam)", above=0.0, high=1.0)
@@ -61,7 +65,9 @@ class GanSettings:
     ema: float = s.real(0.999, "decay of the averaged generator for each step; 0: none", low=0.0, high=0.99999)
     evaluate_every: int = s.whole(0, "steps between evaluations; 0: an epoch, but at least 20 steps", low=0)
     evaluate_pictures: int = s.whole(256, "pictures drawn for an evaluation", low=10)
-    patience: int = s.whole(10, "evaluations without a better distance to the validation part before it stops; 0: never", low=0)
+    patience: int = s.whole(
+        10, "evaluations without a better distance to the validation part before it stops; 0: never", low=0
+    )
     extractor: str = s.text("auto", "extractor of the stopping distance; auto: inception where it can be had, else r64")
 
 
@@ -91,7 +97,9 @@ class ClassifySettings:
     lr: float = s.real(3e-4, "learning rate (AdamW)", above=0.0, high=1.0)
     weight_decay: float = s.real(1e-2, "weight decay (AdamW)", low=0.0, high=10.0)
     patience: int = s.whole(15, "epochs without a lower validation loss before it stops; 0: never", low=0)
-    synthetic_ratio: float = s.real(1.0, "synthetic pictures for each real one in the arm real+synthetic", low=0.0, high=100.0)
+    synthetic_ratio: float = s.real(
+        1.0, "synthetic pictures for each real one in the arm real+synthetic", low=0.0, high=100.0
+    )
     bootstrap: int = s.whole(1000, "resamples behind the intervals", low=100, high=100_000)
 
 
@@ -168,8 +176,8 @@ def resolve(
 ) -> RunConfig:
     """Put the layers together; later wins: defaults < suggestions < preset < file < named flags < `--set`.
 
-    `flags` is a nested table like the file's, `settings` a flat one: {"gan.batch_size": 32}. A preset tunes the components
-    that it names and never chooses them. Raises ConfigError naming the key.
+    `flags` is a nested table like the file's, `settings` a flat one: {"gan.batch_size": 32}. A preset tunes the
+    components that it names and never chooses them. Raises ConfigError naming the key.
     """
     told = _layers(file, flags or {}, nest(settings or {}))
     preset = preset or _last(told, "preset") or ("standard" if _data_path(told) else "demo")
@@ -181,12 +189,14 @@ def resolve(
     layers = [*suggestions, (f"preset {preset}", _matching(read_preset(preset), names)), *told]
 
     merged, origins = _merge(layers, names)
-    for table in merged:
-        if table not in (*SECTIONS, *SLOTS, "metric", "extractor"):
-            known = (*SECTIONS, *SLOTS, "metric", "extractor")
-            raise ConfigError(f"{table} is not a section{s.guess(table, known)}; known: {', '.join(known)}")
-    sections = {name: s.build(settings, merged.get(name, {}), name) for name, settings in SECTIONS.items()}
-    slots = {
+    known = (*SECTIONS, *SLOTS, "metric", "extractor")
+    for section in merged:
+        if section not in known:
+            raise ConfigError(f"{section} is not a section{s.guess(section, known)}; known: {', '.join(known)}")
+    sections: dict[str, Any] = {
+        name: s.build(settings, merged.get(name, {}), name) for name, settings in SECTIONS.items()
+    }
+    slots: dict[str, Any] = {
         slot: registry.choose(kind, names[slot], merged.get(slot, {}), slot) for slot, (kind, _) in SLOTS.items()
     }
     metrics = tuple(

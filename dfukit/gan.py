@@ -170,7 +170,7 @@ def train(
 
 
 def _to(network: nn.Module, device: torch.device) -> Any:
-    return network.to(device, memory_format=torch.channels_last)
+    return network.to(device).to(memory_format=torch.channels_last)
 
 
 def _on_device(pixels: np.ndarray, labels: np.ndarray, device: torch.device) -> tuple[Tensor, Tensor]:

@@ -1,7 +1,7 @@
 """What dfukit asks of a plugin's parts: the seven abstract classes, and the small objects that they are handed.
 
-Pictures are square, N pictures being one tensor [N, C, S, S]. Generators and critics see them in [-1, 1], classifiers and
-augmentations in [0, 1], extractors as uint8. Labels are class indices [N], int64.
+Pictures are square, N pictures being one tensor [N, C, S, S]. Generators and critics see them in [-1, 1], classifiers
+and augmentations in [0, 1], extractors as uint8. Labels are class indices [N], int64.
 """
 
 from __future__ import annotations
@@ -106,14 +106,14 @@ class Augmentation(ABC):
     def forward(self, images: Tensor, params: Any) -> Tensor:
         """Changed pictures in [0, 1] from pictures in [0, 1] and what `draw` returned."""
 
-    def observe(self, terms: Mapping[str, Tensor]) -> None:
+    def observe(self, terms: Mapping[str, Tensor]) -> None:  # noqa: B027 - most augmentations do not adapt
         """The terms of the last critic step, for augmentations that adapt. Called once for each critic step."""
 
     def state(self) -> dict[str, Tensor]:
         """What an adaptive augmentation has learnt, to be saved with a checkpoint."""
         return {}
 
-    def restore(self, state: Mapping[str, Tensor]) -> None:
+    def restore(self, state: Mapping[str, Tensor]) -> None:  # noqa: B027 - nor have anything to restore
         """Take back what `state` returned."""
 
 

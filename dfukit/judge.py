@@ -85,7 +85,7 @@ class Judge:
 
     def __attrs_post_init__(self) -> None:
         self.early_stop = EarlyStop(self.settings.patience)
-        self.writer = SummaryWriter(str(self.run.tensorboard))  # type: ignore[no-untyped-call]
+        self.writer = SummaryWriter(str(self.run.tensorboard))
         step, device = Step(self.seed, 0), self.compute.device
         n = max(self.settings.evaluate_pictures, GRID * GRID)
         self.latent = torch.randn(n, self.latent_size, generator=step.rng("judge latent")).to(device)
@@ -146,11 +146,9 @@ class Judge:
 
     def summary(self, step: int, seconds: float) -> dict[str, Any]:
         """How training went, for training.json and the report."""
-        self.writer.close()  # type: ignore[no-untyped-call]
-        if self.early_stop.stops:
-            why = f"no better {self.early_stop.patience} evaluations long"
-        else:
-            why = "all steps done"
+        self.writer.close()
+        patience = self.early_stop.patience
+        why = f"no better for {patience} evaluations" if self.early_stop.stops else "all steps done"
         return {
             "steps": step,
             "steps_planned": self.steps,
@@ -167,7 +165,9 @@ class Judge:
     def _draw(self, generator: Generator, latent: Tensor, label: Tensor) -> Tensor:
         """uint8 [N, C, S, S]."""
         with self.compute.autocast():
-            images = [generator(z, y).float() for z, y in zip(latent.split(64), label.split(64), strict=True)]
+            images = [
+                generator(z, y).float() for z, y in zip(torch.split(latent, 64), torch.split(label, 64), strict=True)
+            ]
         return to_uint8(torch.cat(images))
 
     def _diversity(self, fake: Tensor) -> float:
@@ -196,13 +196,18 @@ class Judge:
 
     def _scores(self, critic: Critic, images: Tensor, label: Tensor) -> Tensor:
         with self.compute.autocast():
-            scores = [critic(x.float() / 127.5 - 1, y) for x, y in zip(images.split(64), label.split(64), strict=True)]
+            scores = [
+                critic(x.float() / 127.5 - 1, y)
+                for x, y in zip(torch.split(images, 64), torch.split(label, 64), strict=True)
+            ]
         return torch.cat(scores).float()
 
     def _ring(self, step: int, values: Mapping[str, float]) -> None:
         self.diversities.append(values["diversity"])
         if values["diversity"] < COLLAPSE * max(self.diversities):
-            self._alarm("collapse", step, f"the pictures of a fixed batch grow alike ({values['diversity']:.1f} grey levels)")
+            self._alarm(
+                "collapse", step, f"the pictures of a fixed batch grow alike ({values['diversity']:.1f} grey levels)"
+            )
         if values["critic_overfitting"] > OVERFIT:
             share = values["critic_overfitting"]
             self._alarm("overfitting", step, f"the critic tells training from validation pictures (r_v {share:.2f})")
@@ -221,13 +226,13 @@ class Judge:
         path = self.run.sample_grid(step)
         path.parent.mkdir(exist_ok=True)
         Image.fromarray(pixels.squeeze()).save(path)
-        self.writer.add_image("samples", pixels, step, dataformats="HWC")  # type: ignore[no-untyped-call]
+        self.writer.add_image("samples", pixels, step, dataformats="HWC")
 
     def _event(self, step: int, values: Mapping[str, float]) -> None:
         rounded = {name: float(f"{value:.6g}") for name, value in values.items()}
         self.run.event("gan", step=step, epoch=round(step / self.epoch_steps, 3), **rounded)
         for name, value in rounded.items():
-            self.writer.add_scalar(f"gan/{name}", value, step)  # type: ignore[no-untyped-call]
+            self.writer.add_scalar(f"gan/{name}", value, step)
 
 
 def to_uint8(images: Tensor) -> Tensor:

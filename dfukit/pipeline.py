@@ -21,12 +21,11 @@ from dfukit.errors import DataError
 from dfukit.gan import GanPictures, TrainedGan
 from dfukit.images import ImageSet, Split, load, make_split
 from dfukit.images.split import PARTS
-from dfukit.interfaces import Critic, Parts
+from dfukit.interfaces import Critic
 from dfukit.predict import LoadedClassifier, load_classifier
 from dfukit.progress import Progress, Silent, counter
 from dfukit.rundir import RunDir
 from dfukit.sample import LoadedGenerator, Samples, load_generator, read_samples
-from dfukit.weights import Description
 
 MIN_VALIDATION = 10
 """Validation pictures below which there is no stopping distance."""
@@ -75,11 +74,15 @@ class Run:
                 lines.append(f"{name:24} not had: {score['reason']}")
             else:
                 floor = "" if score["real_vs_real"] is None else f"   real vs real {score['real_vs_real']:.4g}"
-                lines.append(f"{name:24} {score['value']:.4g}   n {score['n'][0]} real, {score['n'][1]} synthetic{floor}")
+                lines.append(
+                    f"{name:24} {score['value']:.4g}   n {score['n'][0]} real, {score['n'][1]} synthetic{floor}"
+                )
         for arm, figures in self.classification.get("runs", {}).items():
             auroc = figures["auroc"]
             if auroc["value"] is not None:
-                interval = "no interval" if auroc["interval"] is None else "95% {:.3f} to {:.3f}".format(*auroc["interval"])
+                interval = (
+                    "no interval" if auroc["interval"] is None else "95% {:.3f} to {:.3f}".format(*auroc["interval"])
+                )
                 lines.append(f"{'AUROC, ' + arm:24} {auroc['value']:.3f}   {interval}   n {auroc['n']} test pictures")
         lines.append(f"{'run folder':24} {self.path}")
         if self.folder.report.is_file():
@@ -220,7 +223,9 @@ def train_gan(
     if len(split.validation) >= MIN_VALIDATION:
         distance = scoring.stopping_distance(pictures.validation, config, compute, progress)
     else:
-        progress.say(f"{len(split.validation)} validation pictures are too few for a stopping distance: all steps are done")
+        progress.say(
+            f"{len(split.validation)} validation pictures are too few for a stopping distance: all steps are done"
+        )
     shares = np.bincount(pictures.training_labels, minlength=len(images.classes)) / len(pictures.training_labels)
     facts = {"phantom": images.phantom, "class_shares": [round(float(share), 6) for share in shares]}
     trained = gan.train(config, image, pictures, compute, folder, facts, distance, progress)
@@ -230,7 +235,7 @@ def train_gan(
 
 
 def draw_samples(config: RunConfig, folder: RunDir, trained: TrainedGan, split: Split) -> Samples:
-    """The synthetic set: its classes as often as in the training part, so that being synthetic tells nothing of them."""
+    """The synthetic set: its classes as often as in the training part, so that being synthetic tells no class."""
     generator = LoadedGenerator(trained.generator, trained.generator_description)
     samples = generator.sample(config.sample.count or len(split.train), seed=config.run.seed)
     samples.save(folder.synthetic)

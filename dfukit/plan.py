@@ -54,7 +54,8 @@ def as_text(document: dict[str, Any]) -> str:
     estimate = document["estimate"]
     lines += [
         f"\n# {estimate['pictures']} pictures, {estimate['gan_steps']} GAN steps at most, on {estimate['device']}",
-        f"# GAN about {_minutes(estimate['gan_seconds'])}; classifiers about {_minutes(estimate['classifier_seconds'])} at most,",
+        f"# GAN about {_minutes(estimate['gan_seconds'])} at most",
+        f"# classifiers about {_minutes(estimate['classifier_seconds'])} at most",
         f"# scoring not counted; about {estimate['memory_gib']:.1f} GiB of memory",
         "# nothing was written",
     ]
@@ -104,7 +105,7 @@ def _gan_step(config: RunConfig, image: ImageSpec, critic: Critic, compute: Comp
     generator: Generator = config.generator.build(image)
     loss: Loss = config.loss.build(image)
     for network in (generator, critic):
-        network.to(compute.device, memory_format=torch.channels_last)
+        network.to(compute.device).to(memory_format=torch.channels_last)
     real = torch.rand(SMALL_BATCH, image.channels, image.size, image.size, device=compute.device) * 2 - 1
     label = torch.arange(SMALL_BATCH, device=compute.device) % len(CLASSES)
     latent = torch.randn(SMALL_BATCH, generator.latent_size, device=compute.device)
@@ -132,7 +133,7 @@ def _classifier_step(config: RunConfig, image: ImageSpec, critic: Critic, comput
     description = Description(config.classifier, image)
     network = description.build()
     network.attach(Parts(critic=critic))  # type: ignore[operator]
-    network.to(compute.device, memory_format=torch.channels_last)
+    network.to(compute.device).to(memory_format=torch.channels_last)
     pictures = torch.rand(SMALL_BATCH, image.channels, image.size, image.size, device=compute.device)
 
     def one(index: int) -> None:
@@ -162,6 +163,10 @@ def _memory() -> float:
 
 
 def _minutes(seconds: float) -> str:
-    return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
-
-
+    return (
+        f"{seconds:.0f} s"
+        if seconds < 100
+        else f"{seconds / 60:.0f} min"
+        if seconds < 6000
+        else f"{seconds / 3600:.1f} h"
+    )

@@ -48,7 +48,9 @@ class Lines:
             return
         self._last[task] = now
         elapsed = now - started
-        left = f", {_duration(elapsed / done * (total - done))} left" if 0 < done < total else f" in {_duration(elapsed)}"
+        left = (
+            f", {_duration(elapsed / done * (total - done))} left" if 0 < done < total else f" in {_duration(elapsed)}"
+        )
         self.say(f"{task}: {done}/{total}{left}{f' ({note})' if note else ''}")
         if done >= total:
             del self._started[task], self._last[task]

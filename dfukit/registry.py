@@ -70,15 +70,21 @@ class Registry:
             return offers[0]
         if offers:
             packages = " and ".join(sorted(f"{offer.package} {offer.version}" for offer in offers))
-            raise ConfigError(f"{kind} {name} is offered by {packages}: uninstall one, or name the others in DFUKIT_PLUGINS")
+            raise ConfigError(
+                f"{kind} {name} is offered by {packages}: uninstall one, or name the others in DFUKIT_PLUGINS"
+            )
         names = [offer.component.name for offer in self.of_kind(kind)]
-        broken = "".join(f"; {culprit.package} {culprit.version} did not load ({culprit.reason})" for culprit in self.broken)
-        raise ConfigError(f"no {kind} is called {name}{settings.guess(name, names)}; installed: {', '.join(names)}{broken}")
+        broken = "".join(
+            f"; {culprit.package} {culprit.version} did not load ({culprit.reason})" for culprit in self.broken
+        )
+        raise ConfigError(
+            f"no {kind} is called {name}{settings.guess(name, names)}; installed: {', '.join(names)}{broken}"
+        )
 
     def choose(self, kind: str, name: str, values: Mapping[str, Any], section: str = "") -> Chosen:
         """A component with its settings. `section` is the configuration section that errors name."""
         offer = self.find(kind, name)
-        built = settings.build(offer.component.settings, values, section or kind)
+        built: Any = settings.build(offer.component.settings, values, section or kind)
         return Chosen(kind, offer.component, built, offer.package, offer.version)
 
 
@@ -136,5 +142,7 @@ def _checked(component: Any, hook: str) -> Component:
     if not isinstance(component, Component):
         raise PluginError(f"{hook}() must return Component objects, got {type(component).__name__}")
     if component.api != API_VERSION:
-        raise PluginError(f"{component.name} is written for plugin API {component.api}; this dfukit speaks {API_VERSION}")
+        raise PluginError(
+            f"{component.name} is written for plugin API {component.api}; this dfukit speaks {API_VERSION}"
+        )
     return component

@@ -88,9 +88,12 @@ class LoadedGenerator:
         with torch.no_grad():
             for start in range(0, n, BATCH):
                 numbers = range(start, min(start + BATCH, n))
-                latent = torch.stack([
-                    torch.randn(self.network.latent_size, generator=Step(seed, number).rng("sample")) for number in numbers
-                ])
+                latent = torch.stack(
+                    [
+                        torch.randn(self.network.latent_size, generator=Step(seed, number).rng("sample"))
+                        for number in numbers
+                    ]
+                )
                 label_batch = torch.from_numpy(labels[start : start + BATCH])
                 images = self.network(latent.to(device), label_batch.to(device))
                 drawn.append(to_uint8(images.float()).permute(0, 2, 3, 1).cpu().numpy())
@@ -106,7 +109,10 @@ class LoadedGenerator:
         classes = self.image.classes
         if label:
             if label not in classes:
-                raise ConfigError(f"--label {label} is no class of this generator{guess(label, classes)}; classes: {', '.join(classes)}")
+                raise ConfigError(
+                    f"--label {label} is no class of this generator{guess(label, classes)}; "
+                    f"classes: {', '.join(classes)}"
+                )
             return np.full(n, classes.index(label), dtype=np.int64)
         shares = np.asarray(self.description.facts.get("class_shares") or [1 / len(classes)] * len(classes))
         return spread(n, shares)

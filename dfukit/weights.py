@@ -32,7 +32,7 @@ class Description:
     parts: Mapping[str, Description] = field(factory=dict)
     """Descriptions of the networks that it is built on, by the names of `dfukit.interfaces.Parts`."""
     facts: Mapping[str, Any] = field(factory=dict)
-    """What belongs to the weights beyond the network: a temperature, an operating point, whether it shows no patient."""
+    """What belongs to the weights beyond the network: a temperature, the positive class, whether it is of the phantom."""
 
     def as_table(self) -> dict[str, Any]:
         return {
@@ -48,10 +48,12 @@ class Description:
 
     def build(self) -> nn.Module:
         """The network with fresh weights, on the parts that it needs."""
-        network: nn.Module = self.chosen.build(self.image)
+        network = self.chosen.build(self.image)
         if self.parts:
-            network.attach(Parts(**{name: part.build() for name, part in self.parts.items()}))
-        return network
+            parts: dict[str, Any] = {name: part.build() for name, part in self.parts.items()}
+            network.attach(Parts(**parts))
+        built: nn.Module = network
+        return built
 
 
 def write(path: Path, network: nn.Module, description: Description) -> None:
@@ -127,5 +129,3 @@ def _metadata(path: Path) -> dict[str, Any]:
     if not isinstance(table, dict):
         raise WeightsError(f"{path} has an unreadable description: make the weights again")
     return table
-
-

@@ -1,6 +1,6 @@
 """Write a folder of phantom pictures, labelled and with patients, to try dfukit on: it shows no patient.
 
-    python examples/phantom_folder.py FOLDER [PATIENTS]
+python examples/phantom_folder.py FOLDER [PATIENTS]
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Score a folder of synthetic pictures, from whatever program, against a folder of real ones.
 
-    python examples/score_two_folders.py REAL SYNTHETIC
+python examples/score_two_folders.py REAL SYNTHETIC
 """
 
 from __future__ import annotations

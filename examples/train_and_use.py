@@ -1,6 +1,6 @@
 """Train on a folder (or on the phantom set), then use what came out, without the command line.
 
-    python examples/train_and_use.py [FOLDER] [OUT] [PRESET]
+python examples/train_and_use.py [FOLDER] [OUT] [PRESET]
 """
 
 from __future__ import annotations

@@ -124,12 +124,16 @@ def test_an_empty_label_folder_exits_3(ask: Ask, pictures: Path) -> None:
 
 def test_an_unreadable_table_exits_3(ask: Ask, pictures: Path, tmp_path: Path) -> None:
     (tmp_path / "patients.csv").write_bytes(b"\xff\xfe\x00broken")
-    assert_one_line(ask("run", "--preset", "smoke", "--data", pictures, "--patients", "patients.csv"), 3, "patients.csv")
+    assert_one_line(
+        ask("run", "--preset", "smoke", "--data", pictures, "--patients", "patients.csv"), 3, "patients.csv"
+    )
     assert_one_line(ask("run", "--preset", "smoke", "--data", pictures, "--patients", "absent.csv"), 3, "absent.csv")
 
 
 def test_an_unknown_positive_class_exits_2(ask: Ask, pictures: Path) -> None:
-    assert_one_line(ask("run", "--preset", "smoke", "--data", pictures, "--positive", "ill"), 2, "ill", "clean, infected")
+    assert_one_line(
+        ask("run", "--preset", "smoke", "--data", pictures, "--positive", "ill"), 2, "ill", "clean, infected"
+    )
 
 
 def test_three_labels_without_a_positive_one_exit_2(ask: Ask, pictures: Path) -> None:
@@ -185,7 +189,9 @@ def test_plugins_show_names_bounds_and_help(ask: Ask) -> None:
 
 def test_a_dry_run_says_where_values_come_from_and_writes_nothing(ask: Ask, tmp_path: Path) -> None:
     before = set(tmp_path.rglob("*"))
-    code, out, _ = ask("run", "--preset", "smoke", "--classifier", "critic_lstm", "--set", "gan.batch_size=6", "--dry-run")
+    code, out, _ = ask(
+        "run", "--preset", "smoke", "--classifier", "critic_lstm", "--set", "gan.batch_size=6", "--dry-run"
+    )
     assert code == 0
     assert "batch_size = 6" in out
     assert "# --set" in out

@@ -74,9 +74,7 @@ def test_each_broken_plugin_is_named_and_the_others_work(installed: Path) -> Non
 
 def test_a_missing_component_names_the_plugins_that_did_not_load(installed: Path) -> None:
     code = (
-        "from dfukit import ConfigError\n"
-        "try: known.find('critic', 'absent')\n"
-        "except ConfigError as error: print(error)"
+        "from dfukit import ConfigError\ntry: known.find('critic', 'absent')\nexcept ConfigError as error: print(error)"
     )
     assert "third-no_list 0.5 did not load" in ask(installed, "\n" + code)
 
@@ -95,7 +93,9 @@ class Settings:
 
 
 def offer(name: str, package: str, target: str = "nowhere:Network") -> Offer:
-    return Offer("generator", Component(name=name, settings=Settings, target=target, summary=""), package, package, "1.0")
+    return Offer(
+        "generator", Component(name=name, settings=Settings, target=target, summary=""), package, package, "1.0"
+    )
 
 
 def test_a_name_that_is_offered_twice_is_an_error_when_chosen() -> None:

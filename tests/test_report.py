@@ -18,7 +18,8 @@ from report_folder import SIZE, STEPS, Finished, finished_run
 
 from dfukit import report, rundir
 from dfukit.images import Split, resize
-from dfukit.report import numbers, page, pictures
+from dfukit.report import numbers, page, pictures, training
+from dfukit.report.facts import read_facts
 
 URI = re.compile(r"data:image/jpeg;base64,([A-Za-z0-9+/=]+)")
 
@@ -286,6 +287,21 @@ def test_markup_in_texts_of_the_run_is_shown_and_not_obeyed(run: Finished) -> No
     data["warnings"] = ["<script>alert(1)</script>"]
     rundir.write_json(run.folder.data, data)
     assert "&lt;script&gt;" in written(run)
+
+
+def test_class_names_are_shown_and_not_obeyed(run: Finished) -> None:
+    classes = ("<img src=x>", "$a_b$ & c")
+    html = written(evolve(run, images=evolve(run.images, classes=classes, positive=classes[0])))
+    assert "<img src=x>" not in html
+    assert "&lt;img src=x&gt;" in html
+
+
+def test_a_step_that_was_done_again_counts_once(run: Finished) -> None:
+    before = training.curves(read_facts(run.folder, run.images))
+    lines = run.folder.metrics.read_text("utf-8")
+    rundir.write_text(run.folder.metrics, lines + lines)
+    after = training.curves(read_facts(run.folder, run.images))
+    assert [chart.svg for chart in after] == [chart.svg for chart in before]
 
 
 def test_groups_of_near_duplicates_are_not_called_patients(run: Finished) -> None:

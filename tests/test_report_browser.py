@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from attrs import evolve
 from report_folder import finished_run
 
 from dfukit import report
@@ -135,6 +136,17 @@ def test_headings_go_down_one_level_at_a_time(views: dict[tuple[int, str], dict[
     assert levels[0] == 1
     assert levels.count(1) == 1
     assert all(below - above <= 1 for above, below in pairwise(levels))
+
+
+def test_long_names_stay_on_the_page(tmp_path: Path) -> None:
+    run = finished_run(tmp_path)
+    long = ("infected_" * 6 + "a", "B" * 60)
+    images = evolve(run.images, classes=long, positive=long[0])
+    config = evolve(run.config, report=evolve(run.config.report, title="T" * 90))
+    report.write(run.folder, config, images, run.split, False)
+    for view in seen(run.folder.report.read_text("utf-8"), tmp_path).values():
+        assert view["overflow"] <= 0
+        assert view["sticking"] == []
 
 
 def test_the_page_prints(page: Path, tmp_path: Path) -> None:

@@ -38,7 +38,9 @@ SETTINGS = {
 def data_options(command: F) -> F:
     """Which pictures, and whose."""
     for option in (
-        click.option("--patient-pattern", metavar="REGEX", help="The first group of this pattern on the path is the patient."),
+        click.option(
+            "--patient-pattern", metavar="REGEX", help="The first group of this pattern on the path is the patient."
+        ),
         click.option("--patients", metavar="CSV", help="A table with the columns path and patient."),
         click.option("--positive", metavar="LABEL", help="The positive class [infected, where it exists]."),
     ):
@@ -49,7 +51,9 @@ def data_options(command: F) -> F:
 def configuration_options(command: F) -> F:
     """Everything that makes a configuration."""
     for option in (
-        click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Any setting, such as gan.batch_size=32."),
+        click.option(
+            "--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Any setting, such as gan.batch_size=32."
+        ),
         click.option("--config", "file", type=click.Path(path_type=Path), help="A TOML file of settings."),
         click.option("--seed", type=int, metavar="N", help="Seed of everything random [0]."),
         click.option("--precision", metavar="auto|fp32|bf16", help="[auto]"),
@@ -60,7 +64,9 @@ def configuration_options(command: F) -> F:
         click.option("--loss", metavar="NAME", help="The adversarial loss."),
         click.option("--critic", metavar="NAME", help="The network that judges."),
         click.option("--generator", metavar="NAME", help="The network that draws [lstm_wgan]."),
-        click.option("--preset", metavar="NAME", help="smoke, demo, standard or reference [standard with --data, else demo]."),
+        click.option(
+            "--preset", metavar="NAME", help="smoke, demo, standard or reference [standard with --data, else demo]."
+        ),
     ):
         command = option(command)
     command = data_options(command)

@@ -41,7 +41,11 @@ def show(reference: str, as_json: bool) -> None:
 
     known = registry.load()
     kind, _, name = reference.rpartition("/")
-    kinds = [kind] if kind else [kind for kind in registry.HOOKS if any(o.component.name == name for o in known.of_kind(kind))]
+    kinds = (
+        [kind]
+        if kind
+        else [kind for kind in registry.HOOKS if any(o.component.name == name for o in known.of_kind(kind))]
+    )
     if not kinds:
         names = sorted({offer.component.name for offer in known.offers})
         raise ConfigError(f"no component is called {name}; installed: {', '.join(names)}")
@@ -52,8 +56,13 @@ def show(reference: str, as_json: bool) -> None:
     for row in rows:
         click.echo(f"{row['kind']}/{row['name']} of {row['package']} {row['version']}: {row['summary']}")
         for setting in row["settings"]:
-            limits = ", ".join(f"{key} {value}" for key, value in setting.items() if key in ("low", "high", "above", "options"))
-            click.echo(f"  {setting['name']} = {setting['default']!r}  {setting['type']}{f' ({limits})' if limits else ''}: {setting['help']}")
+            limits = ", ".join(
+                f"{key} {value}" for key, value in setting.items() if key in ("low", "high", "above", "options")
+            )
+            click.echo(
+                f"  {setting['name']} = {setting['default']!r}  {setting['type']}"
+                f"{f' ({limits})' if limits else ''}: {setting['help']}"
+            )
         for section, values in row["suggests"].items():
             click.echo(f"  suggests {section}: " + ", ".join(f"{key} = {value!r}" for key, value in values.items()))
         if row["citation"]:

@@ -9,7 +9,9 @@ import click
 
 from dfukit.cli.options import configuration_options, configure, emit, json_option, showing
 
-RUNS = click.option("--out", type=click.Path(path_type=Path), default=Path("runs"), help="Folder of run folders [runs].")
+RUNS = click.option(
+    "--out", type=click.Path(path_type=Path), default=Path("runs"), help="Folder of run folders [runs]."
+)
 
 
 @click.command()
@@ -17,7 +19,9 @@ RUNS = click.option("--out", type=click.Path(path_type=Path), default=Path("runs
 @RUNS
 @click.option("--name", default="", help="Name of the run folder [time and components].")
 @click.option("--share", is_flag=True, help="A report without real pixels, file names, paths and host.")
-@click.option("--dry-run", is_flag=True, help="Print the configuration, where it comes from, and an estimate; write nothing.")
+@click.option(
+    "--dry-run", is_flag=True, help="Print the configuration, where it comes from, and an estimate; write nothing."
+)
 @json_option
 def run(out: Path, name: str, share: bool, dry_run: bool, as_json: bool, **options: Any) -> None:
     """Photographs in; a generator, synthetic pictures, scores, a classifier and a report out.

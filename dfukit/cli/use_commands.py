@@ -49,7 +49,9 @@ def sample(source: str, count: int, label: str, seed: int, out: Path, as_json: b
 @click.command()
 @click.argument("real", type=click.Path(path_type=Path))
 @click.argument("fake", type=click.Path(path_type=Path))
-@click.option("--metric", "metrics", multiple=True, metavar="NAME", help="May be repeated [inception_score fid kid psnr ssim].")
+@click.option(
+    "--metric", "metrics", multiple=True, metavar="NAME", help="May be repeated [inception_score fid kid psnr ssim]."
+)
 @click.option("--extractor", default="", metavar="NAME", help="Extractor of kd and fd [auto].")
 @click.option("--device", default="auto", metavar="NAME", help="[auto]")
 @click.option("--seed", type=int, default=0, metavar="N", help="[0]")
