@@ -33,6 +33,7 @@ STYLE: Any = {
     "font.size": 10.5,
     "svg.fonttype": "none",
     "svg.hashsalt": "dfukit",
+    "text.parse_math": False,
     "text.color": INK,
     "axes.labelcolor": INK,
     "axes.edgecolor": FAINT,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from dfukit.report import charts
@@ -120,8 +121,15 @@ def curves(facts: Facts) -> list[Chart]:
 
 
 def _curve(events: Sequence[Table], name: str, x: str, y: str) -> Curve:
-    points = [(event[x], event[y]) for event in events if isinstance(event.get(y), int | float) and x in event]
-    return Curve(name, [point[0] for point in points], [point[1] for point in points])
+    """The finite values of a series; a step that was done again, after a resumption or anew, counts once."""
+    points: list[tuple[float, float]] = []
+    for event in events:
+        value = event.get(y)
+        if isinstance(value, int | float) and math.isfinite(value) and x in event:
+            while points and points[-1][0] >= event[x]:
+                points.pop()
+            points.append((event[x], value))
+    return Curve(name, [place for place, _ in points], [value for _, value in points])
 
 
 def _chart(
