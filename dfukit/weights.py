@@ -32,7 +32,7 @@ class Description:
     parts: Mapping[str, Description] = field(factory=dict)
     """Descriptions of the networks that it is built on, by the names of `dfukit.interfaces.Parts`."""
     facts: Mapping[str, Any] = field(factory=dict)
-    """What belongs to the weights beyond the network: a temperature, the positive class, whether it is of the phantom."""
+    """What belongs to the weights beyond the network: a temperature, the positive class, a phantom note."""
 
     def as_table(self) -> dict[str, Any]:
         return {
