@@ -79,8 +79,6 @@ def verdict(facts: Facts, classes: Sequence[str]) -> Verdict:
         detail = "" if value is None else f"AUROC difference {signed(value)} on {tested}."
         return Verdict("none", f"This run cannot say: {difference['reason']}.", detail)
     detail = f"AUROC difference {signed(value)}, 95% interval {interval(bounds, signed)}."
-    if not any(_beats_chance(run) for run in facts.classification["runs"].values()):
-        detail += " Neither classifier can be told from guessing (AUROC 0.5), so this says little about the pictures."
     if bounds[0] > 0:
         return Verdict(
             "better", f"Yes: with synthetic pictures the classifier tells the classes apart better on {tested}.", detail
@@ -89,11 +87,10 @@ def verdict(facts: Facts, classes: Sequence[str]) -> Verdict:
         return Verdict(
             "worse", f"No: with synthetic pictures the classifier tells the classes apart worse on {tested}.", detail
         )
-    return Verdict(
-        "open",
-        f"No difference can be seen with {tested}.",
-        f"{detail} Any true difference in that interval would look like this.",
-    )
+    detail += " Any true difference in that interval would look like this."
+    if not any(_beats_chance(run) for run in facts.classification["runs"].values()):
+        detail += " Neither classifier can be told from guessing (AUROC 0.5), so this says little about the pictures."
+    return Verdict("open", f"No difference can be seen with {tested}.", detail)
 
 
 def _beats_chance(run: Table) -> bool:
@@ -121,6 +118,8 @@ def _cell(entry: Any) -> Cell:
     if not isinstance(entry, dict) or entry.get("value") is None:
         return Cell("–", "", (entry or {}).get("reason") or "not computed")
     about = plural(entry["n"], "picture")
+    if "patients" in entry:
+        about += f" of {plural(entry['patients'], 'patient')}"
     if band := entry.get("calibrated_band"):
         about += f"; a perfectly calibrated model: {interval(band, fixed)}"
     if entry.get("reason"):
