@@ -149,7 +149,7 @@ def test_one_arm_alone_answers_nothing(run: Finished) -> None:
     content["difference"] = {"auroc": None}
     content["runs"].pop("real+synthetic")
     rundir.write_json(run.folder.classification, content)
-    assert "the classifier was trained without synthetic pictures only" in words(run)
+    assert "only the classifier without synthetic pictures was trained" in words(run)
 
 
 def test_scores_stand_with_interval_n_and_real_vs_real(text: str) -> None:
@@ -306,7 +306,10 @@ def test_a_step_that_was_done_again_counts_once(run: Finished) -> None:
 
 def test_groups_of_near_duplicates_are_not_called_patients(run: Finished) -> None:
     unknown = evolve(run, images=evolve(run.images, patients_known=False, phantom=False))
-    assert "Groups on both sides of the split: 0, checked." in words(unknown)
+    text = words(unknown)
+    assert "Groups on both sides of the split: 0, checked." in text
+    assert re.search(r"No difference can be seen with \d+ test groups", text)
+    assert "bootstrap over groups" in text
 
 
 def decoded(text: str) -> list[np.ndarray]:

@@ -61,8 +61,8 @@ class Confusion:
     true_negative: int
 
 
-def verdict(facts: Facts, classes: Sequence[str]) -> Verdict:
-    """What the AUROC of the two arms says."""
+def verdict(facts: Facts, classes: Sequence[str], who: str) -> Verdict:
+    """What the AUROC of the two arms says; `who` the test part consists of: "patient" or "group"."""
     if facts.classification is None:
         why = (
             f"there is one class only ({classes[0]}), so no classifier was trained"
@@ -72,9 +72,9 @@ def verdict(facts: Facts, classes: Sequence[str]) -> Verdict:
         return Verdict("none", f"This run cannot say: {why}.", "")
     difference: Table | None = (facts.classification.get("difference") or {}).get("auroc")
     if difference is None:
-        return Verdict("none", "This run cannot say: the classifier was trained without synthetic pictures only.", "")
+        return Verdict("none", "This run cannot say: only the classifier without synthetic pictures was trained.", "")
     value, bounds = difference.get("value"), difference.get("interval")
-    tested = f"{plural(difference.get('patients', 0), 'test patient')} ({plural(difference.get('n', 0), 'picture')})"
+    tested = f"{plural(difference.get('patients', 0), f'test {who}')} ({plural(difference.get('n', 0), 'picture')})"
     if value is None or bounds is None:
         detail = "" if value is None else f"AUROC difference {signed(value)} on {tested}."
         return Verdict("none", f"This run cannot say: {difference['reason']}.", detail)
@@ -102,7 +102,7 @@ def arms(classification: Table | None) -> list[str]:
     return list((classification or {}).get("runs", {}))
 
 
-def rows(classification: Table | None) -> list[tuple[str, list[Cell]]]:
+def rows(classification: Table | None, who: str) -> list[tuple[str, list[Cell]]]:
     """The figures of each arm, by name, in the order of `NAMES`; further ones behind."""
     runs: Mapping[str, Mapping[str, Any]] = (classification or {}).get("runs", {})
     names = dict.fromkeys([*NAMES, *(name for run in runs.values() for name in run)])
@@ -110,16 +110,16 @@ def rows(classification: Table | None) -> list[tuple[str, list[Cell]]]:
     for name in names:
         figures = [run.get(name) for run in runs.values()]
         if any(isinstance(entry, dict) and "value" in entry for entry in figures):
-            found.append((NAMES.get(name, name), [_cell(entry) for entry in figures]))
+            found.append((NAMES.get(name, name), [_cell(entry, who) for entry in figures]))
     return found
 
 
-def _cell(entry: Any) -> Cell:
+def _cell(entry: Any, who: str) -> Cell:
     if not isinstance(entry, dict) or entry.get("value") is None:
         return Cell("–", "", (entry or {}).get("reason") or "not computed")
     about = plural(entry["n"], "picture")
     if "patients" in entry:
-        about += f" of {plural(entry['patients'], 'patient')}"
+        about += f" of {plural(entry['patients'], who)}"
     if band := entry.get("calibrated_band"):
         about += f"; a perfectly calibrated model: {interval(band, fixed)}"
     if entry.get("reason"):

@@ -83,6 +83,7 @@ def model_card(config: RunConfig, images: ImageSet, split: Split, facts: Facts, 
 def _common(
     config: RunConfig, images: ImageSet, split: Split, facts: Facts, clean: Callable[[str], str]
 ) -> dict[str, Any]:
+    who = "patient" if images.patients_known else "group"
     alarms = [
         f"{event.get('alarm', 'alarm')} at step {event.get('step', '?')}: {event.get('text', '')}"
         for event in facts.of_phase("alarm")
@@ -101,9 +102,9 @@ def _common(
         "components": [(slot.replace("_", " "), getattr(config, slot)) for slot in SLOTS],
         "citations": citations(config, facts),
         "facts": facts,
-        "verdict": answers.verdict(facts, images.classes),
+        "verdict": answers.verdict(facts, images.classes, who),
         "arms": answers.arms(facts.classification),
-        "figures": answers.rows(facts.classification),
+        "figures": answers.rows(facts.classification, who),
         "chosen": (facts.classification or {}).get("chosen"),
         "classification": facts.classification,
         "scores": read_scores(facts.scores, registry.load(), clean),
