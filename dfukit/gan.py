@@ -132,7 +132,7 @@ def train(
                 auxiliary = critic.auxiliary(batch.real, step)
             total = terms["loss"] if auxiliary is None else terms["loss"] + auxiliary
             _descend(critic_optimiser, total)
-            augmentation.observe(terms)
+            augmentation.observe({name: term.detach() for name, term in terms.items()})
 
         # Generator step.
         critic.requires_grad_(False)

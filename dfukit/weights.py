@@ -107,11 +107,12 @@ def _description(table: Mapping[str, Any]) -> Description:
 def _metadata(path: Path) -> dict[str, Any]:
     try:
         with path.open("rb") as file:
-            start = file.read(8)
+            start = file.read(9)
         size = path.stat().st_size
     except OSError as error:
         raise WeightsError(f"{path}: {error.strerror or error}") from None
-    if start[:2] == b"PK" or start[:1] == b"\x80":
+    # A safetensors file begins with a length, whose bytes can be anything, and the brace of its header.
+    if start[8:] != b"{" and (start[:2] == b"PK" or start[:1] == b"\x80"):
         raise WeightsError(f"{path} is a pickle, which can run any code when opened: dfukit reads safetensors only")
     if size > MAX_BYTES:
         raise WeightsError(f"{path} has {size / 2**30:.1f} GiB; more than {MAX_BYTES // 2**30} GiB is refused")

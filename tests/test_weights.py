@@ -125,6 +125,15 @@ def test_a_file_that_is_no_generator_is_refused_in_one_line(generator_file: Path
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("length", [0x80, 0x4B50])
+def test_a_header_whose_length_looks_like_a_pickle_is_read(tmp_path: Path, length: int) -> None:
+    header = json.dumps({"__metadata__": {"other": "x"}}).encode()
+    header += b" " * ((length - len(header)) % 0x10000)
+    (tmp_path / "w.safetensors").write_bytes(len(header).to_bytes(8, "little") + header)
+    with pytest.raises(WeightsError, match="was not made by dfukit"):
+        weights.describe(tmp_path / "w.safetensors")
+
+
 def test_weights_of_another_kind_are_refused(generator_file: Path) -> None:
     with pytest.raises(WeightsError, match=r"holds a generator \(lstm_wgan\), not a classifier"):
         weights.read(generator_file, "classifier")

@@ -1,0 +1,311 @@
+"""The adversarial loop carries any generator, critic and loss that keep to the interfaces, and watches over itself."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import attrs
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.nn.utils.parametrizations import spectral_norm
+
+from dfukit import Component, DivergedError, ImageSpec, average, config, frozen, gan, registry, weights, whole
+from dfukit.component import Chosen
+from dfukit.config import RunConfig
+from dfukit.device import Compute
+from dfukit.gan import GanPictures, TrainedGan
+from dfukit.interfaces import Augmentation, Batch, Critic, Generator, Loss, Scorer, Step
+from dfukit.judge import EarlyStop, Judge
+from dfukit.progress import Silent
+from dfukit.rundir import RunDir
+
+IMAGE = ImageSpec(16, 3, ("a", "b"), "a")
+CPU = Compute(torch.device("cpu"), bf16=False)
+
+
+@frozen
+class NoSettings:
+    width: int = whole(8, "channels", low=1)
+
+
+class ReconstructingCritic(Critic):
+    """As FastGAN's: batch statistics, spectral norm, and a decoder that must redraw real pictures."""
+
+    per_picture = False
+
+    def __init__(self, settings: NoSettings, image: ImageSpec) -> None:
+        super().__init__()
+        width = settings.width
+        self.body = nn.Sequential(
+            spectral_norm(nn.Conv2d(3, width, 4, 2, 1, bias=False)),
+            nn.BatchNorm2d(width),
+            nn.LeakyReLU(0.2),
+            spectral_norm(nn.Conv2d(width, width, 4, 2, 1)),
+        )
+        self.head = spectral_norm(nn.Conv2d(width, 1, 4))
+        self.label = nn.Embedding(len(image.classes), width)
+        self.redraw = nn.Sequential(nn.Upsample(scale_factor=4), nn.Conv2d(width, 3, 3, 1, 1))
+        self.tasks = 0
+
+    def features(self, images: Tensor) -> Tensor:
+        return self.body(images)
+
+    def forward(self, images: Tensor, label: Tensor) -> Tensor:
+        features = self.features(images)
+        return self.head(features).flatten(1).mean(1) + (features.mean((2, 3)) * self.label(label)).sum(1)
+
+    def auxiliary(self, real: Tensor, step: Step) -> Tensor:
+        self.tasks += 1
+        return functional.mse_loss(self.redraw(self.features(real)), real)
+
+
+class RelativisticLoss(Loss):
+    """As R3GAN's: paired logits, R1 on real and R2 on fake pictures (Huang et al. 2024)."""
+
+    def __init__(self, settings: NoSettings, image: ImageSpec) -> None:
+        self.critic_steps = 1
+
+    def critic(self, critic: Scorer, batch: Batch, step: Step) -> dict[str, Tensor]:
+        real, fake = batch.real.detach().requires_grad_(), batch.fake.detach().requires_grad_()
+        real_scores, fake_scores = critic(real, batch.label), critic(fake, batch.label)
+        r1 = self.squared_gradient(real_scores, real)
+        r2 = self.squared_gradient(fake_scores, fake)
+        loss = functional.softplus(fake_scores - real_scores).mean() + 0.5 * (r1 + r2)
+        return {"loss": loss, "real": real_scores, "fake": fake_scores, "r1": r1, "r2": r2}
+
+    def generator(self, critic: Scorer, batch: Batch, step: Step) -> dict[str, Tensor]:
+        difference = critic(batch.fake, batch.label) - critic(batch.real, batch.label)
+        return {"loss": functional.softplus(-difference).mean()}
+
+    def squared_gradient(self, scores: Tensor, images: Tensor) -> Tensor:
+        (gradient,) = torch.autograd.grad(scores.sum(), images, create_graph=True)
+        return gradient.square().flatten(1).sum(1).mean()
+
+
+class NotANumber(RelativisticLoss):
+    def generator(self, critic: Scorer, batch: Batch, step: Step) -> dict[str, Tensor]:
+        return {"loss": critic(batch.fake, batch.label).mean() * float("nan")}
+
+
+class Adaptive(Augmentation):
+    """Raises its strength with what it observes, as ADA does."""
+
+    def __init__(self, settings: NoSettings, image: ImageSpec) -> None:
+        self.observed: list[float] = []
+        self.purposes: list[str] = []
+
+    def draw(self, n: int, step: Step, purpose: str = "augment") -> Tensor:
+        self.purposes.append(f"{step.index} {purpose}")
+        return torch.rand(n, 1, 1, 1, generator=step.rng(purpose)) * 0.1
+
+    def forward(self, images: Tensor, params: Tensor) -> Tensor:
+        return images * (1 - params)
+
+    def observe(self, terms: Mapping[str, Tensor]) -> None:
+        self.observed.append(float(terms["real"].sign().mean()))
+
+
+def part(kind: str, target: str) -> Chosen:
+    return Chosen(kind, Component(target, NoSettings, f"{__name__}:{target}", ""), NoSettings(), "test", "1")
+
+
+def small(**parts: Chosen) -> RunConfig:
+    settings = {"generator.lstm_hidden": 16, "gan.evaluate_every": 2, "run.precision": "fp32"}
+    return attrs.evolve(config.resolve(registry.load(), preset="smoke", settings=settings), **parts)
+
+
+def pictures(seed: int = 0) -> GanPictures:
+    rng = np.random.default_rng(seed)
+    return GanPictures(
+        rng.integers(0, 255, (20, 16, 16, 3), np.uint8),
+        np.arange(20) % 2,
+        rng.integers(0, 255, (12, 16, 16, 3), np.uint8),
+        np.arange(12) % 2,
+    )
+
+
+def train(folder: Path, made: RunConfig) -> TrainedGan:
+    return gan.train(made, IMAGE, pictures(), CPU, RunDir(folder), {}, None, Silent())
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        {},
+        {"critic": "ReconstructingCritic"},
+        {"loss": "RelativisticLoss"},
+        {"augmentation": "Adaptive"},
+        {"critic": "ReconstructingCritic", "loss": "RelativisticLoss", "augmentation": "Adaptive"},
+    ],
+)
+def test_the_loop_needs_no_special_case_for_a_part(tmp_path: Path, parts: dict[str, str]) -> None:
+    trained = train(tmp_path, small(**{slot: part(slot, target) for slot, target in parts.items()}))
+    assert trained.summary["steps"] == 4
+    events = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    assert sum("critic_loss" in event for event in events) == 4
+    assert all("wasserstein" in event for event in events if "critic_loss" in event)
+
+
+def test_the_auxiliary_task_is_done_once_for_each_critic_step(tmp_path: Path) -> None:
+    assert train(tmp_path, small(critic=part("critic", "ReconstructingCritic"))).critic.tasks == 4
+
+
+def test_an_augmentation_observes_each_critic_step_and_draws_anew_for_each_call(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[Adaptive] = []
+    build = Adaptive.__init__
+    monkeypatch.setattr(Adaptive, "__init__", lambda self, *rest: (build(self, *rest), made.append(self))[0])
+    train(tmp_path, small(augmentation=part("augmentation", "Adaptive")))
+    assert len(made[0].observed) == 4
+    assert len(set(made[0].purposes)) == len(made[0].purposes) == 4 * 3  # pictures and penalty; then the generator
+
+
+def test_training_twice_gives_the_same_bytes(tmp_path: Path) -> None:
+    for name in ("first", "second"):
+        (tmp_path / name).mkdir()
+        train(tmp_path / name, small())
+    for file in ("generator.safetensors", "critic.safetensors"):
+        assert (tmp_path / "first" / file).read_bytes() == (tmp_path / "second" / file).read_bytes()
+
+
+def test_a_loss_that_is_no_number_ends_training_with_the_remedy(tmp_path: Path) -> None:
+    with pytest.raises(DivergedError, match=r"generator_loss is nan at step 1; lower gan\.lr_generator"):
+        train(tmp_path, small(loss=part("loss", "NotANumber")))
+
+
+def test_what_comes_back_is_what_lies_in_the_run_folder(tmp_path: Path) -> None:
+    trained = train(tmp_path, small())
+    stored, _ = weights.read(RunDir(tmp_path).generator_weights, "generator")
+    latent, label = torch.randn(2, 100), torch.tensor([0, 1])
+    assert torch.equal(trained.generator(latent, label), stored(latent, label))
+
+
+@pytest.mark.parametrize(
+    ("patience", "distances", "stops_after", "best_step"),
+    [
+        (2, [3, 2, 1], None, 3),
+        (2, [3, 3, 3], 3, 1),  # equal is no improvement
+        (2, [3, 4, 2, 5, 5], 5, 3),  # an improvement starts the count anew
+        (1, [3, 4], 2, 1),
+        (0, [3, 4, 5, 6], None, 1),  # 0 never stops
+        (2, [3, float("inf"), float("inf")], 3, 1),
+    ],
+)
+def test_training_stops_when_the_distance_has_not_improved(
+    patience: int, distances: list[float], stops_after: int | None, best_step: int
+) -> None:
+    early_stop = EarlyStop(patience)
+    stopped = None
+    for step, distance in enumerate(distances, 1):
+        early_stop.observe(distance, step)
+        if early_stop.stops and stopped is None:
+            stopped = step
+    assert (stopped, early_stop.best_step) == (stops_after, best_step)
+
+
+class Painter(Generator):
+    """Makes pictures of one grey level each, around a middle."""
+
+    latent_size = 4
+
+    def __init__(self, spread: float) -> None:
+        super().__init__()
+        self.spread = nn.Parameter(torch.tensor(spread))
+
+    def forward(self, latent: Tensor, label: Tensor) -> Tensor:
+        return (latent[:, :1, None, None] * self.spread).expand(-1, 3, 16, 16).tanh()
+
+
+class Brightness(Critic):
+    def features(self, images: Tensor) -> Tensor:
+        return images
+
+    def forward(self, images: Tensor, label: Tensor) -> Tensor:
+        return images.mean((1, 2, 3)) * 10
+
+
+def judge(folder: Path, training: int, validation: int) -> Judge:
+    """A judge of sets of one grey level each, with a little noise."""
+
+    def grey(level: int, n: int) -> Tensor:
+        return torch.randint(
+            level - 5, level + 5, (n, 3, 16, 16), generator=torch.Generator().manual_seed(level)
+        ).byte()
+
+    return Judge(
+        settings=small().gan,
+        run=RunDir(folder),
+        compute=CPU,
+        progress=Silent(),
+        training=grey(training, 40),
+        training_labels=torch.zeros(40, dtype=torch.int64),
+        validation=grey(validation, 40),
+        validation_labels=torch.zeros(40, dtype=torch.int64),
+        classes=2,
+        latent_size=4,
+        epoch_steps=1,
+        steps=10,
+        seed=0,
+        distance=None,
+    )
+
+
+def test_an_alarm_rings_when_the_pictures_grow_alike(tmp_path: Path) -> None:
+    watching = judge(tmp_path, 200, 200)
+    watching.evaluate(1, Painter(1.0), Brightness())
+    assert watching.alarms == {}
+    watching.evaluate(2, Painter(0.1), Brightness())
+    assert watching.alarms == {"collapse": 2}
+    assert any(event["phase"] == "alarm" for event in RunDir(tmp_path).events())
+
+
+def test_an_alarm_rings_when_the_critic_tells_training_from_validation_pictures(tmp_path: Path) -> None:
+    apart = judge(tmp_path, training=240, validation=130)
+    apart.evaluate(1, Painter(0.1), Brightness())
+    assert apart.alarms == {"overfitting": 1}
+    alike = judge(tmp_path, training=240, validation=240)
+    alike.evaluate(1, Painter(0.1), Brightness())
+    assert alike.alarms == {}
+
+
+def test_batch_norm_statistics_of_averaged_weights_are_taken_anew() -> None:
+    class Normed(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.norm = nn.BatchNorm1d(4)
+
+        def forward(self, latent: Tensor, label: Tensor) -> Tensor:
+            return self.norm(latent * 3 + 5)
+
+    generator = Normed()
+    latent = torch.randn(256, 4)
+    average.recompute_batch_norm(generator, latent, torch.zeros(256, dtype=torch.int64))
+    out: Any = generator(latent, torch.zeros(256, dtype=torch.int64))
+    assert not generator.training
+    assert out.mean().abs() < 0.05
+    assert (out.std() - 1).abs() < 0.1
+
+
+def test_the_average_moves_towards_the_weights() -> None:
+    mine, theirs = nn.Linear(2, 1, bias=False), nn.Linear(2, 1, bias=False)
+    expected = 0.9 * mine.weight.detach().clone() + 0.1 * theirs.weight.detach()
+    average.move(mine, theirs, 0.9)
+    assert torch.allclose(mine.weight, expected)
+
+
+def test_randomness_is_a_function_of_seed_step_and_purpose() -> None:
+    draws = {
+        Step(seed, index).rng(purpose).initial_seed()
+        for seed in (0, 1)
+        for index in (0, 1)
+        for purpose in ("latent", "real")
+    }
+    assert len(draws) == 8
+    assert Step(1, 2).rng("x").initial_seed() == Step(1, 2, 0.5).rng("x").initial_seed()
