@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 from pathlib import Path
 
 import safetensors
@@ -33,7 +34,7 @@ class MobileNetExtractor(Extractor):
         super().__init__()
         self.layers: list[str] = []
         self._add("conv1", SamePadding(3, WIDTHS[0], 3, stride=2, bias=False))
-        for i, (before, after) in enumerate(zip(WIDTHS, WIDTHS[1:], strict=False), 1):
+        for i, (before, after) in enumerate(itertools.pairwise(WIDTHS), 1):
             stride = 2 if i in HALVED else 1
             self._add(f"conv_dw_{i}", SamePadding(before, before, 3, stride=stride, groups=before, bias=False))
             self._add(f"conv_pw_{i}", nn.Conv2d(before, after, 1, bias=False))
