@@ -32,19 +32,30 @@ OVERFIT = 0.5
 
 @define
 class EarlyStop:
-    """Stops when a distance has not improved for `patience` evaluations; 0 never stops."""
+    """Stops when a distance has not improved for `patience` evaluations (0: never), and says which weights to keep.
+
+    Kept is the latest evaluation within one standard error of the lowest distance (the one-standard-error rule of
+    Breiman et al. 1984, section 3.4.3): with few validation pictures the lowest is a matter of luck, and of weights
+    that cannot be told apart those trained longer look better.
+    """
 
     patience: int
     best: float | None = None
     best_step: int = 0
+    kept: float | None = None
+    kept_step: int = 0
     waited: int = 0
 
-    def observe(self, distance: float, step: int) -> bool:
-        """Whether this is the best so far."""
-        if self.best is None or distance < self.best:
+    def observe(self, distance: float, step: int, error: float = 0.0) -> bool:
+        """Whether the weights of this evaluation are to be kept. `error` is the distance's standard error."""
+        improved = self.best is None or distance < self.best
+        if improved:
             self.best, self.best_step, self.waited = distance, step, 0
+        else:
+            self.waited += 1
+        if improved or (self.best is not None and distance - error < self.best):
+            self.kept, self.kept_step = distance, step
             return True
-        self.waited += 1
         return False
 
     @property
@@ -122,27 +133,28 @@ class Judge:
 
     @torch.no_grad()
     def evaluate(self, step: int, generator: Generator, critic: Critic) -> bool:
-        """Judge the averaged generator: distance, diversity, overfitting, a sample grid. True where it is the best yet.
+        """Judge the averaged generator: distance, diversity, overfitting, a sample grid.
 
-        Leaves the generator in eval mode, its batch-norm statistics recomputed.
+        True where its weights are to be kept. Leaves it in eval mode, its batch-norm statistics recomputed.
         """
         started = time.monotonic()
         critic.eval()
         average.recompute_batch_norm(generator, self.latent, self.label)
         fake = self._draw(generator, self.latent, self.label)
         values = {"diversity": self._diversity(fake), "critic_overfitting": self._overfitting(critic, fake)}
-        best = True
+        keep = True
         if self.distance is not None:
-            values["distance"] = self.distance.measure(fake.permute(0, 2, 3, 1).cpu().numpy())
-            best = self.early_stop.observe(values["distance"], step)
-            self.note = f"{self.distance.name} {values['distance']:.3f}, best {self.early_stop.best:.3f}"
+            distance, error = self.distance.measure(fake.permute(0, 2, 3, 1).cpu().numpy())
+            values |= {"distance": distance, "distance_error": error}
+            keep = self.early_stop.observe(distance, step, error)
+            self.note = f"{self.distance.name} {distance:.3f}, lowest {self.early_stop.best:.3f}"
         values["evaluations_without_improvement"] = self.early_stop.waited
         self._ring(step, values)
         self._sample_grid(step, generator)
         self._event(step, values)
         critic.train()
         self.seconds += time.monotonic() - started
-        return best
+        return keep
 
     def summary(self, step: int, seconds: float) -> dict[str, Any]:
         """How training went, for training.json and the report."""
@@ -153,6 +165,8 @@ class Judge:
             "steps": step,
             "steps_planned": self.steps,
             "epochs": step / self.epoch_steps,
+            "kept_step": self.early_stop.kept_step or step,
+            "kept_distance": self.early_stop.kept,
             "best_step": self.early_stop.best_step or step,
             "stopping_metric": self.distance.name if self.distance else None,
             "best_distance": self.early_stop.best,
@@ -229,9 +243,9 @@ class Judge:
         self.writer.add_image("samples", pixels, step, dataformats="HWC")
 
     def _event(self, step: int, values: Mapping[str, float]) -> None:
-        rounded = {name: float(f"{value:.6g}") for name, value in values.items()}
-        self.run.event("gan", step=step, epoch=round(step / self.epoch_steps, 3), **rounded)
-        for name, value in rounded.items():
+        known = {name: float(f"{value:.6g}") for name, value in values.items() if np.isfinite(value)}
+        self.run.event("gan", step=step, epoch=round(step / self.epoch_steps, 3), **known)
+        for name, value in known.items():
             self.writer.add_scalar(f"gan/{name}", value, step)
 
 

@@ -230,7 +230,7 @@ def train_gan(
     facts = {"phantom": images.phantom, "class_shares": [round(float(share), 6) for share in shares]}
     trained = gan.train(config, image, pictures, compute, folder, facts, distance, progress)
     rundir.write_json(folder.training, trained.summary)
-    progress.say(f"GAN: {trained.summary['steps']} steps, best at step {trained.summary['best_step']}")
+    progress.say(f"GAN: {trained.summary['steps']} steps, those of step {trained.summary['kept_step']} are kept")
     return trained
 
 

@@ -210,6 +210,26 @@ def test_training_stops_when_the_distance_has_not_improved(
     assert (stopped, early_stop.best_step) == (stops_after, best_step)
 
 
+@pytest.mark.parametrize(
+    ("distances", "error", "kept_step"),
+    [
+        ([3, 2, 2.5], 0.0, 2),
+        ([3, 2, 2.5], 1.0, 3),  # cannot be told from the lowest, and was trained longer
+        ([3, 2, 2.5, 4], 1.0, 3),
+        ([3, 2, 3], 1.0, 2),  # a whole standard error is too much
+        ([3, 2.9, 1], 5.0, 3),
+    ],
+)
+def test_the_latest_weights_within_a_standard_error_of_the_lowest_distance_are_kept(
+    distances: list[float], error: float, kept_step: int
+) -> None:
+    early_stop = EarlyStop(patience=10)
+    for step, distance in enumerate(distances, 1):
+        kept = early_stop.observe(distance, step, error)
+        assert kept == (early_stop.kept_step == step)
+    assert early_stop.kept_step == kept_step
+
+
 class Painter(Generator):
     """Makes pictures of one grey level each, around a middle."""
 

@@ -195,7 +195,7 @@ def test_every_picture_has_a_text(html: str) -> None:
 
 
 def test_the_stage_at_which_training_stopped_is_told_with_its_reason(text: str) -> None:
-    assert "stopped after 300 of 400 planned steps (150.0 epochs, 4 min): no better 10 evaluations long." in text
+    assert "stopped after 300 of 400 planned steps (150.0 epochs, 4 min): no better for 10 evaluations." in text
     assert "The weights of step 200 are kept: there the kd[r64] to the validation part was smallest (0.4123)." in text
 
 

@@ -295,7 +295,7 @@ def test_the_stopping_distance_falls_as_pictures_come_nearer() -> None:
     for compute in (CPU, evolve(CPU, bf16=True)):
         distance = stopping_distance(pictures(0, 20), config, compute, Silent())
         near, blend = pictures(1, 20), (0.6 * pictures(1, 20) + 0.4 * noise(1, 20)).astype(np.uint8)
-        assert distance.measure(near) < distance.measure(blend) < distance.measure(noise(1, 20))
+        assert distance.measure(near)[0] < distance.measure(blend)[0] < distance.measure(noise(1, 20))[0]
         assert distance.measure(near) == distance.measure(near)
 
 
@@ -322,7 +322,7 @@ def test_with_the_inception_weights_fid_kid_and_the_inception_score_are_numbers(
     config = resolve(registries.load(), preset="smoke", flags={"gan": {"extractor": "inception"}})
     distance = stopping_distance(pictures(0, 10), config, CPU, Silent())
     assert distance.name == "fid"
-    assert distance.measure(pictures(1, 10)) >= 0
+    assert distance.measure(pictures(1, 10))[0] >= 0
 
 
 def save(folder: Path, pixels: np.ndarray) -> Path:

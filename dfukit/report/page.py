@@ -49,7 +49,7 @@ def report(
 ) -> str:
     """The page as HTML text."""
     size = config.gan.size
-    kept = (facts.training or {}).get("best_step")
+    kept = (facts.training or {}).get("kept_step")
     steps = pictures.grid_steps(folder)
     step = kept if kept in steps else steps[-1] if steps else 0
     clean = private.free_text if share else str

@@ -17,9 +17,14 @@ def stage(facts: Facts) -> list[str]:
     if training is None:
         return ["The run folder holds no record of the GAN's training."]
     metric, best = training.get("stopping_metric"), training.get("best_distance")
-    kept = f"The weights of step {count(training['best_step'])} are kept"
-    if metric and best is not None:
+    kept = f"The weights of step {count(training['kept_step'])} are kept"
+    if metric and best is not None and training["kept_step"] == training["best_step"]:
         kept += f": there the {metric} to the validation part was smallest ({figure(best)})."
+    elif metric and best is not None:
+        kept += (
+            f": their {metric} to the validation part ({figure(training['kept_distance'])}) cannot be told from "
+            f"the smallest ({figure(best)} at step {count(training['best_step'])}), and they were trained longer."
+        )
     else:
         kept += "; there was no stopping distance, because the validation part is too small."
     return [
@@ -59,7 +64,7 @@ def _arms(classification: Table | None) -> Table:
 def curves(facts: Facts) -> list[Chart]:
     """Curves of whatever was logged; an empty list where nothing was."""
     events = facts.of_phase("gan")
-    best = facts.training.get("best_step") if facts.training else None
+    best = facts.training.get("kept_step") if facts.training else None
     metric = (facts.training or {}).get("stopping_metric") or "distance"
     found = [
         _chart(

@@ -14,6 +14,9 @@ from dfukit.interfaces import Extractor, Metric, Step, View
 from dfukit.progress import Progress
 from dfukit.scoring.extraction import BATCH, BEST, choose_extractor, extract
 
+NORMAL_95 = 1.959964
+"""Half the width of a 95% interval in standard errors."""
+
 
 class StoppingDistance:
     """A distance of synthetic pictures to the validation part, whose features are extracted once."""
@@ -34,11 +37,17 @@ class StoppingDistance:
         self._extractor = extractor.to(compute.device)
         self._real = self._view(validation)
 
-    def measure(self, fake: np.ndarray) -> float:
-        """The distance of pictures uint8 [N, S, S, 3]; smaller is better; infinite where it cannot be measured."""
+    def measure(self, fake: np.ndarray) -> tuple[float, float]:
+        """The distance of pictures uint8 [N, S, S, 3] and its standard error, 0 where the metric knows none.
+
+        Smaller is better; infinite where it cannot be measured.
+        """
         rng = np.random.default_rng(self._step.seed_of("stopping distance"))
-        value = self._metric.measure(self._real, self._view(fake), rng)[self._key].value
-        return math.inf if value is None else value
+        score = self._metric.measure(self._real, self._view(fake), rng)[self._key]
+        if score.value is None:
+            return math.inf, 0.0
+        low, high = score.interval or (score.value, score.value)
+        return score.value, (high - low) / (2 * NORMAL_95)
 
     def _view(self, pixels: np.ndarray) -> View:
         batches = [
