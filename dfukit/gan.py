@@ -90,24 +90,24 @@ def train(
         distance=distance,
     )
 
-    def draw(step: Step, purpose: str) -> Batch:
+    def draw(turn: Step) -> Batch:
         """Random real pictures, and as many fakes of the same classes."""
-        index = torch.randint(len(real), (batch_size,), generator=step.rng(f"real {purpose}"))
-        latent = torch.randn(batch_size, generator.latent_size, generator=step.rng(f"latent {purpose}"))
+        index = torch.randint(len(real), (batch_size,), generator=turn.rng("real"))
+        latent = torch.randn(batch_size, generator.latent_size, generator=turn.rng("latent"))
         chosen, label = _unit(real[index.to(device)]), labels[index.to(device)]
         if settings.flips:
-            flip = torch.rand(batch_size, 1, 1, 1, generator=step.rng(f"flip {purpose}")).to(device) < 0.5
+            flip = torch.rand(batch_size, 1, 1, 1, generator=turn.rng("flip")).to(device) < 0.5
             chosen = torch.where(flip, chosen.flip(3), chosen)
         with compute.autocast():
             fake = generator(latent.to(device), label)
         return Batch(chosen, fake.float(), label)
 
-    def scorer(step: Step, purpose: str) -> Scorer:
-        """critic(augment(pictures), label), its changes drawn for this step."""
+    def scorer(turn: Step) -> Scorer:
+        """critic(augment(pictures), label), its changes drawn for this turn and call."""
         calls = iter(range(1_000))
 
         def score(images: Tensor, label: Tensor) -> Tensor:
-            params = augmentation.draw(len(images), step, f"{purpose} {next(calls)}")
+            params = augmentation.draw(len(images), turn, f"augment {next(calls)}")
             with compute.autocast():
                 scores: Tensor = critic(augmentation.forward((images + 1) / 2, params) * 2 - 1, label)
             return scores
@@ -124,19 +124,20 @@ def train(
         # Critic steps.
         critic.requires_grad_(True)
         for repeat in range(loss.critic_steps):
-            purpose = f"critic {repeat}"
+            turn = step.turn(f"critic {repeat}")
             with torch.no_grad():
-                batch = draw(step, purpose)
-            terms = loss.critic(scorer(step, purpose), batch, step)
+                batch = draw(turn)
+            terms = loss.critic(scorer(turn), batch, turn)
             with compute.autocast():
-                auxiliary = critic.auxiliary(batch.real, step)
+                auxiliary = critic.auxiliary(batch.real, turn)
             total = terms["loss"] if auxiliary is None else terms["loss"] + auxiliary
             _descend(critic_optimiser, total)
             augmentation.observe({name: term.detach() for name, term in terms.items()})
 
         # Generator step.
         critic.requires_grad_(False)
-        generator_terms = loss.generator(scorer(step, "generator"), draw(step, "generator"), step)
+        turn = step.turn("generator")
+        generator_terms = loss.generator(scorer(turn), draw(turn), turn)
         _descend(generator_optimiser, generator_terms["loss"])
 
         # Average the generator.

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 from torch import Tensor, nn
 
 Scorer = Callable[[Tensor, Tensor], Tensor]
@@ -32,6 +32,10 @@ class Step:
         """A 63-bit seed for one purpose of this step."""
         digest = hashlib.blake2b(f"{self.seed}/{self.index}/{purpose}".encode(), digest_size=8).digest()
         return int.from_bytes(digest, "big") >> 1
+
+    def turn(self, purpose: str) -> Step:
+        """The same step for one of its turns (a critic step), which draws apart from the others."""
+        return evolve(self, seed=self.seed_of(purpose))
 
     def rng(self, purpose: str) -> torch.Generator:
         """A fresh generator on the CPU for one purpose of this step."""

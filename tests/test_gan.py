@@ -101,7 +101,7 @@ class Adaptive(Augmentation):
         self.purposes: list[str] = []
 
     def draw(self, n: int, step: Step, purpose: str = "augment") -> Tensor:
-        self.purposes.append(f"{step.index} {purpose}")
+        self.purposes.append(f"{step.seed} {step.index} {purpose}")
         return torch.rand(n, 1, 1, 1, generator=step.rng(purpose)) * 0.1
 
     def forward(self, images: Tensor, params: Tensor) -> Tensor:
