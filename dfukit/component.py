@@ -9,7 +9,7 @@ from typing import Any
 from attrs import field, frozen
 
 from dfukit import settings as settings_module
-from dfukit.errors import PluginError
+from dfukit.errors import DfukitError, PluginError
 
 API_VERSION = 1
 KINDS = ("generator", "critic", "loss", "augmentation", "classifier", "extractor", "metric")
@@ -81,7 +81,15 @@ class Chosen:
                 f"{self.kind} {self.name} of {self.package} {self.version}: cannot import "
                 f"{self.component.target} ({type(error).__name__}: {error})"
             ) from error
-        return target(self.settings, *image)
+        try:
+            return target(self.settings, *image)
+        except DfukitError:
+            raise
+        except Exception as error:
+            reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
+            raise PluginError(
+                f"{self.kind} {self.name} of {self.package} {self.version} cannot be made: {reason}"
+            ) from error
 
     def as_table(self) -> dict[str, Any]:
         return {"name": self.name, **settings_module.as_table(self.settings)}

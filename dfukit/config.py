@@ -38,7 +38,7 @@ class DataSettings:
     fit: str = s.choice("crop", ("crop", "pad", "stretch"), "how a picture becomes a square")
     train: float = s.real(0.70, "share of the patients in the training part", above=0.0, high=1.0)
     validation: float = s.real(
-        0.15, "share of the patients in the validation part; the rest is the test part", low=0.0, high=1.0
+        0.15, "share of the patients in the validation part; the rest is the test part", above=0.0, high=1.0
     )
     split_seed: int = s.whole(0, "seed of the split, apart from the run's so that runs can be compared", low=0)
     max_megapixels: float = s.real(179.0, "larger pictures are excluded", above=0.0)
@@ -68,7 +68,7 @@ class GanSettings:
     patience: int = s.whole(
         10, "evaluations without a better distance to the validation part before it stops; 0: never", low=0
     )
-    extractor: str = s.text("auto", "extractor of the stopping distance; auto: inception where it can be had, else r64")
+    extractor: str = s.text("auto", "extractor of the stopping distance; auto: inception where it is stored, else r64")
 
 
 @frozen
@@ -207,6 +207,12 @@ def resolve(
         registry.find("metric", name)
     for name, values in merged.get("extractor", {}).items():
         registry.choose("extractor", name, values, f"extractor.{name}")
+    for section in ("gan", "score"):
+        if (name := sections[section].extractor) != "auto":
+            try:
+                registry.find("extractor", name)
+            except ConfigError as error:
+                raise ConfigError(f"{section}.extractor: {error}") from None
     config = RunConfig(
         preset=preset,
         **sections,
@@ -298,16 +304,18 @@ def _named(layers: list[Layer]) -> dict[str, str]:
 def _suggestions(registry: Registry, names: dict[str, str], named: Mapping[str, str]) -> list[Layer]:
     """What the chosen components suggest; `names` takes on the components suggested for slots that nobody named."""
     layers: list[Layer] = []
+    settled = set(named)
     for slot in ("generator", "critic", "loss", "augmentation", "classifier"):
         component = registry.find(SLOTS[slot][0], names[slot]).component
         table = copy.deepcopy({key: dict(values) for key, values in component.suggests.items()})
         for other in SLOTS:
             suggested = table.get(other, {}).get("name")
-            if suggested and other not in named:
+            if suggested and other not in settled:
                 names[other] = suggested
-        layers.append((f"suggested by {component.name}", _matching(table, names)))
-    # The generator's own suggestions count most among them.
-    return layers[1:] + layers[:1]
+                settled.add(other)
+        layers.append((f"suggested by {component.name}", table))
+    # What was suggested first counts most: the generator's, then its critic's, and so on.
+    return [(label, _matching(table, names)) for label, table in reversed(layers)]
 
 
 def _matching(table: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
@@ -345,9 +353,16 @@ def _merge(layers: list[Layer], names: Mapping[str, str]) -> tuple[dict[str, dic
 
 def _check_together(config: RunConfig) -> None:
     """What no single setting can check."""
-    if config.data.train + config.data.validation > 1.0:
+    if config.data.train + config.data.validation >= 1.0:
         total = config.data.train + config.data.validation
-        raise ConfigError(f"data.train + data.validation must be at most 1, got {total:g}: lower data.validation")
+        raise ConfigError(
+            f"data.train + data.validation must be below 1, got {total:g}: nothing is left for the test part"
+        )
+    if config.data.positive and not config.data.path:
+        from dfukit.images import choose_positive
+        from dfukit.phantom import CLASSES
+
+        choose_positive(CLASSES, config.data.positive)
     for slot in SLOTS:
         chosen: Chosen = getattr(config, slot)
         # A settings class may check itself against the size of the pictures, without any heavy import.

@@ -47,6 +47,8 @@ def _device(name: str) -> torch.device:
         return torch.device("cpu")
     try:
         device = torch.device(name)
+        if device.type not in ("cpu", "cuda", "mps"):
+            raise ConfigError(f"run.device must be auto, cpu, cuda, cuda:1 or mps, got {name}")
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError):
         raise ConfigError(f"run.device {name} is not available on this machine; auto, cpu always is") from None

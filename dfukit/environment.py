@@ -25,6 +25,11 @@ PACKAGES = (
 )
 
 
+def offline() -> bool:
+    """Whether DFUKIT_OFFLINE forbids the network: anything but empty and 0 does."""
+    return os.environ.get("DFUKIT_OFFLINE", "") not in ("", "0")
+
+
 def versions() -> dict[str, str]:
     """Installed versions of the packages that figures depend on."""
     found = {}

@@ -12,7 +12,7 @@ import torch
 from attrs import frozen
 from torch import Tensor, nn
 
-from dfukit import average, weights
+from dfukit import average, drawn, weights
 from dfukit.component import ImageSpec
 from dfukit.config import RunConfig
 from dfukit.device import Compute
@@ -87,6 +87,7 @@ def train(
         epoch_steps=epoch_steps,
         steps=steps,
         seed=seed,
+        picture_note=drawn.note(bool(facts.get("phantom"))),
         distance=distance,
     )
 

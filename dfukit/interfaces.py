@@ -217,4 +217,4 @@ class Metric(ABC):
 
     @abstractmethod
     def measure(self, real: View, fake: View, rng: np.random.Generator) -> dict[str, Score]:
-        """Named scores. The core adds classes, floors and intervals by calling it on parts of the views."""
+        """Named scores. The core adds floors and intervals by calling it on parts of the views."""

@@ -9,21 +9,19 @@ from typing import Any
 import numpy as np
 import torch
 from attrs import define, field
-from PIL import Image
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
-from dfukit import average
+from dfukit import average, rundir
 from dfukit.config import GanSettings
 from dfukit.device import Compute
+from dfukit.drawn import GRID, grid, png, to_uint8
 from dfukit.errors import DivergedError
 from dfukit.interfaces import Critic, Generator, Step
 from dfukit.progress import Progress
 from dfukit.rundir import RunDir
 from dfukit.scoring import StoppingDistance
 
-GRID = 8
-"""Rows and columns of a sample grid."""
 COLLAPSE = 0.5
 """Alarm when the diversity of the fixed batch falls below this share of its highest value so far."""
 OVERFIT = 0.5
@@ -81,6 +79,8 @@ class Judge:
     epoch_steps: int
     steps: int
     seed: int
+    picture_note: str
+    """What is written into the sample grids."""
     distance: StoppingDistance | None
     """None where there are too few validation pictures: then training runs to its end."""
     seconds: float = 0.0
@@ -198,10 +198,10 @@ class Judge:
         n = min(len(self.validation), len(self.training), 256)
         if n < 2:
             return 0.0
-        index = torch.randperm(len(self.training), generator=Step(self.seed, 0).rng("judge critic"))[:n]
-        index = index.to(self.training.device)
-        train = self._scores(critic, self.training[index], self.training_labels[index])
-        held_out = self._scores(critic, self.validation[:n], self.validation_labels[:n])
+        # Evenly spaced: pictures are in the order of their paths, and so of their classes.
+        some, others = (torch.linspace(0, len(part) - 1, n).long() for part in (self.training, self.validation))
+        train = self._scores(critic, self.training[some], self.training_labels[some])
+        held_out = self._scores(critic, self.validation[others], self.validation_labels[others])
         made = self._scores(critic, fake[:n], self.label[:n])
         gap = float(train.mean() - made.mean())
         if gap < 3 * float((train.var() / n + made.var() / n).sqrt()):
@@ -237,9 +237,7 @@ class Judge:
         label = (torch.arange(GRID * GRID, device=self.label.device) // GRID) % self.classes
         fake = self._draw(generator, self.latent[: GRID * GRID], label)
         pixels = grid(fake.permute(0, 2, 3, 1).cpu().numpy())
-        path = self.run.sample_grid(step)
-        path.parent.mkdir(exist_ok=True)
-        Image.fromarray(pixels.squeeze()).save(path)
+        rundir.write_bytes(self.run.sample_grid(step), png(pixels, self.picture_note))
         self.writer.add_image("samples", pixels, step, dataformats="HWC")
 
     def _event(self, step: int, values: Mapping[str, float]) -> None:
@@ -247,16 +245,3 @@ class Judge:
         self.run.event("gan", step=step, epoch=round(step / self.epoch_steps, 3), **known)
         for name, value in known.items():
             self.writer.add_scalar(f"gan/{name}", value, step)
-
-
-def to_uint8(images: Tensor) -> Tensor:
-    """[-1, 1] -> uint8, rounded."""
-    return ((images + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
-
-
-def grid(pictures: np.ndarray, columns: int = GRID) -> np.ndarray:
-    """uint8 [N, S, S, C] -> one picture [rows*S, columns*S, C]; N is a multiple of `columns`."""
-    n, size, _, channels = pictures.shape
-    rows = n // columns
-    tiled = pictures.reshape(rows, columns, size, size, channels).transpose(0, 2, 1, 3, 4)
-    return np.ascontiguousarray(tiled.reshape(rows * size, columns * size, channels))

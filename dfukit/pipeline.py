@@ -19,9 +19,9 @@ from dfukit.config import RunConfig
 from dfukit.device import Compute
 from dfukit.errors import DataError
 from dfukit.gan import GanPictures, TrainedGan
-from dfukit.images import ImageSet, Split, load, make_split
+from dfukit.images import ImageSet, Split, load, make_split, read_split
 from dfukit.images.split import PARTS
-from dfukit.interfaces import Critic
+from dfukit.interfaces import Critic, Step
 from dfukit.predict import LoadedClassifier, load_classifier
 from dfukit.progress import Progress, Silent, counter
 from dfukit.rundir import RunDir
@@ -68,15 +68,7 @@ class Run:
 
     def as_text(self) -> str:
         """What a person reads at the end of a run."""
-        lines = []
-        for name, score in self.scores.items():
-            if score["value"] is None:
-                lines.append(f"{name:24} not had: {score['reason']}")
-            else:
-                floor = "" if score["real_vs_real"] is None else f"   real vs real {score['real_vs_real']:.4g}"
-                lines.append(
-                    f"{name:24} {score['value']:.4g}   n {score['n'][0]} real, {score['n'][1]} synthetic{floor}"
-                )
+        lines = [scoring.as_text(self.scores)] if self.scores else []
         for arm, figures in self.classification.get("runs", {}).items():
             auroc = figures["auroc"]
             if auroc["value"] is not None:
@@ -166,7 +158,10 @@ def execute_train(config: RunConfig, folder: RunDir, progress: Progress) -> Run:
 def execute_classify(folder: RunDir, progress: Progress) -> Run:
     """The classifiers of a run anew, on its pictures and its synthetic set."""
     config = configuration.resolve(registry.load(), file=folder.config)
-    compute, images, split, image = prepare(config, folder, progress)
+    compute = device.choose(config.run)
+    images = load_images(config, progress)
+    split = read_split(folder.split, images)
+    image = image_spec(config, images)
     if image.positive is None:
         raise DataError(f"{images.name} has one class only ({images.classes[0]}): there is nothing to classify")
     samples = read_samples(folder, images.classes)
@@ -178,7 +173,7 @@ def execute_report(folder: RunDir, share: bool, progress: Progress) -> Run:
     """The report and the model card of a run anew."""
     config = configuration.resolve(registry.load(), file=folder.config)
     images = load_images(config, progress)
-    report.write(folder, config, images, make_split(images, config.data), share or config.report.share)
+    report.write(folder, config, images, read_split(folder.split, images), share or config.report.share)
     return Run(folder)
 
 
@@ -193,8 +188,15 @@ def prepare(config: RunConfig, folder: RunDir, progress: Progress) -> tuple[Comp
     _write_data(folder, images, split)
     for warning in images.check.warnings:
         progress.say(f"warning: {warning}")
-    image = ImageSpec(config.gan.size, 3, images.classes, images.positive)
+    image = image_spec(config, images)
+    if image.positive is not None:
+        config.classifier.build(image)  # a wrong setting of it should not wait until the GAN is trained
     return compute, images, split, image
+
+
+def image_spec(config: RunConfig, images: ImageSet) -> ImageSpec:
+    """What the networks are told of their pictures."""
+    return ImageSpec(config.gan.size, 3, images.classes, images.positive)
 
 
 def load_images(config: RunConfig, progress: Progress) -> ImageSet:
@@ -237,7 +239,9 @@ def train_gan(
 def draw_samples(config: RunConfig, folder: RunDir, trained: TrainedGan, split: Split) -> Samples:
     """The synthetic set: its classes as often as in the training part, so that being synthetic tells no class."""
     generator = LoadedGenerator(trained.generator, trained.generator_description)
-    samples = generator.sample(config.sample.count or len(split.train), seed=config.run.seed)
+    # A seed of its own, so that `dfukit sample RUN` draws other pictures than these.
+    seed = Step(config.run.seed, 0).seed_of("synthetic set")
+    samples = generator.sample(config.sample.count or len(split.train), seed=seed)
     samples.save(folder.synthetic)
     return samples
 

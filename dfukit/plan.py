@@ -6,7 +6,6 @@ The cost is measured: a step of the GAN and one of the classifier on random pict
 from __future__ import annotations
 
 import os
-import resource
 import sys
 import time
 from collections.abc import Callable
@@ -158,6 +157,10 @@ def _seconds(one: Callable[[int], None], compute: Compute) -> float:
 
 def _memory() -> float:
     """Bytes that this process held at most so far, on the host."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return 0.0
     unit = 1 if sys.platform == "darwin" else 1024
     return float(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit)
 

@@ -69,6 +69,7 @@ class LoadedClassifier:
         """Score picture files, Pillow pictures or uint8 arrays [H, W, 3], one by one, so that none affects another.
 
         Each goes the way of the training pictures: fitted to 256x256, down to the GAN's size, then to the network's.
+        Where a manifest's boxes cut the training pictures, cut these likewise first.
         Raises DataError for a picture that cannot be used, with its reason.
         """
         pictures = list(images)
@@ -103,6 +104,9 @@ def load_classifier(path: str | Path, compute: Compute = CPU) -> LoadedClassifie
     network, description = weights.read(path, "classifier")
     if not isinstance(network, Classifier):
         raise DataError(f"{path}: {description.chosen.name} is no dfukit.interfaces.Classifier")
+    if description.facts.get("positive") != description.image.positive:
+        told, known = description.facts.get("positive"), description.image.positive
+        raise DataError(f"{path} scores {told!r} but was built for {known!r}: train the classifier again")
     missing = [key for key in ("fit", "positive", "temperature") if key not in description.facts]
     if missing:
         raise DataError(f"{path} does not say its {', '.join(missing)}: train the classifier again")

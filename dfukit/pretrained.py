@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
 
-from dfukit import rundir, settings
+from dfukit import environment, rundir, settings
 from dfukit.errors import ConfigError, WeightsError
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ class Store:
             return path
         entry = self._find(name)
         remedy = f"get {entry.url} on another machine, then: dfukit weights add {entry.file}"
-        if os.environ.get("DFUKIT_OFFLINE", "") not in ("", "0"):
+        if environment.offline():
             raise WeightsError(f"the weights {name} are not here and DFUKIT_OFFLINE is set: {remedy}")
         if (obstacle := _unreachable(entry.url)) is not None:
             raise WeightsError(f"the weights {name} are not here and cannot be downloaded ({obstacle}): {remedy}")

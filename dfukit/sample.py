@@ -12,13 +12,11 @@ import numpy as np
 import torch
 from attrs import frozen
 from PIL import Image
-from PIL.PngImagePlugin import PngInfo
 
-from dfukit import rundir, weights
+from dfukit import drawn, rundir, weights
 from dfukit.component import ImageSpec
 from dfukit.errors import ConfigError, DataError
 from dfukit.interfaces import Generator, Step
-from dfukit.judge import to_uint8
 from dfukit.rundir import RunDir
 from dfukit.settings import guess
 from dfukit.weights import Description
@@ -49,11 +47,11 @@ class Samples:
         """Write `<label>/synthetic_000001.png` and so on, and manifest.csv (path,label,sha256,seed,number,note)."""
         rows = []
         numbers = dict.fromkeys(self.classes, 0)
-        for place, (picture, label) in enumerate(zip(self.pictures(), self.labels, strict=True)):
+        for place, (picture, label) in enumerate(zip(self.pixels, self.labels, strict=True)):
             name = self.classes[label]
             numbers[name] += 1
             path = Path(name) / f"synthetic_{numbers[name]:06d}.png"
-            content = _png(picture, self.note)
+            content = drawn.png(picture, self.note)
             rundir.write_bytes(folder / path, content)
             digest = hashlib.sha256(content).hexdigest()
             rows.append((path.as_posix(), name, digest, self.seed, place, self.note))
@@ -84,7 +82,7 @@ class LoadedGenerator:
             raise ConfigError(f"the number of pictures must be at least 1, got {n}")
         labels = self._labels(n, label)
         device = next(self.network.parameters()).device
-        drawn = []
+        batches = []
         with torch.no_grad():
             for start in range(0, n, BATCH):
                 numbers = range(start, min(start + BATCH, n))
@@ -96,14 +94,13 @@ class LoadedGenerator:
                 )
                 label_batch = torch.from_numpy(labels[start : start + BATCH])
                 images = self.network(latent.to(device), label_batch.to(device))
-                drawn.append(to_uint8(images.float()).permute(0, 2, 3, 1).cpu().numpy())
-        return Samples(np.concatenate(drawn), labels, self.image.classes, seed, self.note)
+                batches.append(drawn.to_uint8(images.float()).permute(0, 2, 3, 1).cpu().numpy())
+        return Samples(np.concatenate(batches), labels, self.image.classes, seed, self.note)
 
     @property
     def note(self) -> str:
         """What is written into every picture."""
-        phantom = " Its model was trained on drawings of no patient." if self.description.facts.get("phantom") else ""
-        return f"Synthetic picture made by dfukit: it shows no patient. Research use only.{phantom}"
+        return drawn.note(bool(self.description.facts.get("phantom")))
 
     def _labels(self, n: int, label: str) -> np.ndarray:
         classes = self.image.classes
@@ -153,12 +150,3 @@ def read_samples(run: RunDir, classes: tuple[str, ...]) -> Samples:
     if not rows:
         raise DataError(f"{run.manifest} lists no pictures; train the run anew")
     return Samples(np.stack(pixels), labels, classes, int(rows[0]["seed"]), rows[0]["note"])
-
-
-def _png(picture: Image.Image, note: str) -> bytes:
-    info = PngInfo()
-    info.add_text("Description", note)
-    info.add_text("Software", "dfukit")
-    buffer = io.BytesIO()
-    picture.save(buffer, "PNG", pnginfo=info)
-    return buffer.getvalue()

@@ -65,6 +65,32 @@ def test_suggestions_count_less_than_everything_else(with_tiny: Registry) -> Non
     assert (made.critic.name, made.gan.batch_size, made.gan.beta1) == ("conv", 9, 0.5)
 
 
+def test_the_generator_counts_more_than_the_critic_that_it_suggests(with_tiny: Registry) -> None:
+    critic = Component(
+        name="other_critic",
+        settings=TinySettings,
+        target="nowhere:Critic",
+        summary="",
+        suggests={"loss": {"name": "tiny_loss"}, "gan": {"batch_size": 5, "beta2": 0.5}},
+    )
+    generator = Component(
+        name="other",
+        settings=TinySettings,
+        target="nowhere:G",
+        summary="",
+        suggests={
+            "critic": {"name": "other_critic"},
+            "loss": {"name": "wgan_gp", "critic_steps": 3},
+            "gan": {"batch_size": 6},
+        },
+    )
+    offers = (Offer("critic", critic, "t", "t", "1"), Offer("generator", generator, "t", "t", "1"))
+    made = resolve(Registry(with_tiny.offers + offers), preset="reference", flags={"generator": {"name": "other"}})
+    assert (made.critic.name, made.loss.name) == ("other_critic", "wgan_gp")
+    made = resolve(Registry(with_tiny.offers + offers), preset="standard", flags={"generator": {"name": "other"}})
+    assert made.loss.name == "wgan_gp"
+
+
 def test_naming_another_component_drops_the_settings_of_lower_layers(with_tiny: Registry, tmp_path: Path) -> None:
     file = tmp_path / "run.toml"
     file.write_text('[generator]\nname = "lstm_wgan"\nlstm_hidden = 64\n')
@@ -101,7 +127,11 @@ def test_a_written_configuration_repeats_itself(preset: str, tmp_path: Path) -> 
         ({"settings": {"gan.size": 100}}, "gan.size must be one of 16, 32, 64"),
         ({"settings": {"metric.fidd.x": 1}}, 'no metric is called fidd, did you mean "fid"?'),
         ({"settings": {"score.metrics": ["fidd"]}}, 'no metric is called fidd, did you mean "fid"?'),
-        ({"settings": {"data.train": 0.9, "data.validation": 0.2}}, "data.train + data.validation must be at most 1"),
+        ({"settings": {"data.train": 0.9, "data.validation": 0.2}}, "data.train + data.validation must be below 1"),
+        ({"settings": {"gan.extractor": "r46"}}, 'gan.extractor: no extractor is called r46, did you mean "r64"?'),
+        ({"settings": {"score.extractor": "nosuch"}}, "score.extractor: no extractor is called nosuch"),
+        ({"settings": {"extractor.r64.size": 33}}, "extractor.r64.size must be a multiple of 32, got 33"),
+        ({"settings": {"data.positive": "ill"}}, "data.positive 'ill' is not a label"),
         ({"flags": {"generator": {"name": "lstm_wgn"}}}, 'no generator is called lstm_wgn, did you mean "lstm_wgan"?'),
         ({"flags": {"generator": {"name": 3}}}, "generator.name must be a text, got 3"),
         ({"preset": "smok"}, 'no preset is called smok, did you mean "smoke"?'),

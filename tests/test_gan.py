@@ -273,6 +273,7 @@ def judge(folder: Path, training: int, validation: int) -> Judge:
         epoch_steps=1,
         steps=10,
         seed=0,
+        picture_note="a test",
         distance=None,
     )
 

@@ -11,7 +11,8 @@ import pytest
 from PIL import Image
 
 import dfukit
-from dfukit import phantom
+from dfukit import phantom, pipeline
+from dfukit.progress import Silent
 from dfukit.rundir import RunDir
 
 QUICK = {"run.threads": 1, "run.precision": "fp32", "classifier.lstm_hidden": 16, "classifier.lstm_layers": 1}
@@ -166,6 +167,30 @@ def test_without_inception_weights_the_scores_say_why_and_a_distance_is_there(ru
     assert "dfukit weights add" in kid["reason"]
     assert run.scores["kd[r64]"]["value"] is not None
     assert {"value", "n", "interval", "real_vs_real", "reason"} <= set(kid)
+
+
+def test_more_pictures_of_a_run_are_others_than_its_synthetic_set(run: dfukit.Run) -> None:
+    again = {picture.tobytes() for picture in run.generator().sample(24).pixels}
+    folder = RunDir(run.path).synthetic
+    stored = {np.asarray(Image.open(path).convert("RGB")).tobytes() for path in folder.rglob("*.png")}
+    assert len(stored) == 24
+    assert not again & stored
+
+
+def test_a_step_done_again_keeps_the_split_or_names_what_changed(tmp_path: Path) -> None:
+    folder = tmp_path / "pictures"
+    phantom.write_folder(folder, patients=12, pictures=2, seed=0, size=32)
+    settings = {**QUICK, "gan.steps": 1}
+    made = dfukit.run(folder, preset="smoke", classifier="critic_lstm", settings=settings, out=tmp_path / "runs")
+    before = (made.path / "split.csv").read_bytes()
+    pipeline.execute_classify(RunDir(made.path), Silent())
+    pipeline.execute_report(RunDir(made.path), share=False, progress=Silent())
+    assert (made.path / "split.csv").read_bytes() == before
+    phantom.write_folder(folder, patients=13, pictures=2, seed=0, size=32)
+    with pytest.raises(dfukit.DataError, match=r"patient_0013_1\.png is new since .* start a new run"):
+        pipeline.execute_classify(RunDir(made.path), Silent())
+    with pytest.raises(dfukit.DataError, match="start a new run"):
+        pipeline.execute_report(RunDir(made.path), share=False, progress=Silent())
 
 
 def test_one_class_trains_a_gan_and_skips_the_classifier(tmp_path: Path) -> None:

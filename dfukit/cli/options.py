@@ -97,7 +97,7 @@ def configure(options: dict[str, Any]) -> RunConfig:
 
 
 @contextmanager
-def showing(as_json: bool = False) -> Iterator[Progress]:
+def showing() -> Iterator[Progress]:
     """Progress for a person: bars on a terminal, plain lines elsewhere; always on standard error."""
     from dfukit.progress import Lines, Live
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -62,6 +64,28 @@ def make_split(images: ImageSet, settings: DataSettings) -> Split:
             )
     _assert_no_leak(images, per_picture)
     return split
+
+
+def read_split(table: Path, images: ImageSet) -> Split:
+    """The split that a run wrote down (split.csv), on the same pictures.
+
+    Raises DataError where pictures came, went or changed since: a new split would move pictures that the generator saw
+    into the test part.
+    """
+    try:
+        with table.open(newline="", encoding="utf-8") as file:
+            written = {row["path"]: (row["sha256"], row["part"]) for row in csv.DictReader(file)}
+    except (OSError, KeyError, ValueError) as error:
+        raise DataError(f"{table} cannot be read ({error}): start a new run") from None
+    known = dict(zip(images.paths, images.sha256, strict=True))
+    for path in sorted(written.keys() | known.keys()):
+        if path not in known or path not in written or known[path] != written[path][0]:
+            what = "is gone" if path not in known else "is new" if path not in written else "has changed"
+            raise DataError(
+                f"{path} {what} since {table.parent.name} was made: restore the pictures, or start a new run"
+            )
+    parts = np.array([PARTS.index(written[path][1]) for path in images.paths])
+    return Split(*(np.flatnonzero(parts == part) for part in range(3)))
 
 
 def distribute(weights: np.ndarray, shares: np.ndarray, fixed: np.ndarray, order: np.ndarray) -> np.ndarray:

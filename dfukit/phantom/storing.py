@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from dfukit import rundir
 from dfukit.config import DataSettings
@@ -30,12 +31,14 @@ def write_folder(folder: Path, patients: int, pictures: int, seed: int, size: in
     table = io.StringIO()
     rows = csv.writer(table, lineterminator="\n")
     rows.writerow(("path", "label", "patient"))
+    info = PngInfo()
+    info.add_text("Description", "Drawn by dfukit: it shows no patient.")
     try:
         for patient, (photographs, label) in enumerate(draw_patients(patients, pictures, seed, size, None)):
             for picture, pixels in enumerate(photographs):
                 path = _path(label, patient, picture)
                 png = io.BytesIO()
-                Image.fromarray(pixels).save(png, "PNG")
+                Image.fromarray(pixels).save(png, "PNG", pnginfo=info)
                 rundir.write_bytes(folder / path, png.getvalue())
                 rows.writerow((path, label, _name(patient)))
         rundir.write_text(folder / "manifest.csv", table.getvalue())

@@ -172,13 +172,19 @@ def _settings(config: RunConfig, share: bool) -> list[tuple[str, str, str]]:
     for section, table in tables.items():
         for key, value in table.items():
             name = f"{section}.{key}"
-            hidden = share and name in PRIVATE_SETTINGS and value
+            hidden = share and bool(value) and (name in PRIVATE_SETTINGS or _may_be_a_path(value))
             shown = LEFT_OUT if hidden else ", ".join(map(str, value)) if isinstance(value, list) else str(value)
             origin = config.origins.get(name, "default")
-            rows.append((name, shown, "configuration file" if share and origin.endswith(".toml") else origin))
+            told = not share or origin.startswith(PUBLIC_ORIGINS)
+            rows.append((name, shown, origin if told else "configuration file"))
     return rows
 
 
+def _may_be_a_path(value: Any) -> bool:
+    return isinstance(value, str) and any(mark in value for mark in ("/", "\\", "."))
+
+
+PUBLIC_ORIGINS = ("default", "option", "--set", "preset ", "suggested by ")
 PRIVATE_SETTINGS = ("data.path", "data.patients", "data.patient_pattern")
 
 

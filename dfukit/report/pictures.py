@@ -117,7 +117,8 @@ def neighbours(folder: RunDir, images: ImageSet, split: Split, size: int, step: 
     samples = np.ascontiguousarray(samples.reshape(rows * columns, size, size, 3))
     pixels, thumbnails = images.at(size), images.at(THUMBNAIL)
     found = split.train[nearest(resize(samples, THUMBNAIL), thumbnails, split.train)]
-    held_out = split.test[:HELD_OUT]
+    # Evenly spaced: pictures are in the order of their paths, and so of their classes.
+    held_out = split.test[np.linspace(0, len(split.test) - 1, min(HELD_OUT, len(split.test))).astype(int)]
     distances = [
         psnr(pixels[i], pixels[split.train[j]])
         for i, j in zip(held_out, nearest(thumbnails[held_out], thumbnails, split.train), strict=True)

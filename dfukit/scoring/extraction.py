@@ -48,14 +48,7 @@ def choose_extractor(registry: Registry, name: str, settings: Settings) -> tuple
 
 def build_extractor(registry: Registry, name: str, settings: Settings) -> Extractor:
     """The extractor of that name. Raises ConfigError for an unknown one, and PluginError where a plugin's own fails."""
-    chosen = registry.choose("extractor", name, settings.get(name, {}), f"extractor.{name}")
-    try:
-        extractor: Extractor = chosen.build()
-    except DfukitError:
-        raise
-    except Exception as error:
-        culprit = f"extractor {name} of {chosen.package} {chosen.version}"
-        raise PluginError(f"{culprit} cannot be made: {type(error).__name__}: {error}") from error
+    extractor: Extractor = registry.choose("extractor", name, settings.get(name, {}), f"extractor.{name}").build()
     return extractor.eval()
 
 

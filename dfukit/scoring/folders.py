@@ -14,7 +14,7 @@ from dfukit import phantom
 from dfukit import registry as registries
 from dfukit.config import DataSettings, RunSettings, ScoreSettings, resolve
 from dfukit.errors import DataError
-from dfukit.images import load, make_split, resize
+from dfukit.images import load, read_split, resize
 from dfukit.images.decode import SIDE
 from dfukit.images.pool import Job, decode_all
 from dfukit.progress import Progress, Silent, counter
@@ -82,7 +82,7 @@ def _read_real(source: str | Path | np.ndarray, registry: Registry, progress: Pr
     settings = resolve(registry, file=RunDir(Path(source)).config).data
     report = counter(progress, "reading real pictures")
     images = load(settings, report) if settings.path else phantom.image_set(settings, report)
-    split = make_split(images, settings)
+    split = read_split(RunDir(Path(source)).split, images)
     return {
         name: _Pictures(images.pixels[index], SIDE, images.groups[index])
         for name, index in (("train", split.train), ("test", split.test))

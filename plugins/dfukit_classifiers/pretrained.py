@@ -15,6 +15,7 @@ import safetensors
 import timm
 from torch import Tensor, nn
 
+from dfukit import environment
 from dfukit.errors import WeightsError
 
 FILE = "model.safetensors"
@@ -58,7 +59,7 @@ def _file(backbone: str, seconds: float) -> Path:
     cached = huggingface_hub.try_to_load_from_cache(repository, FILE, revision=revision)
     if isinstance(cached, str):
         return Path(cached)
-    if os.environ.get("DFUKIT_OFFLINE") == "1" or huggingface_hub.constants.HF_HUB_OFFLINE:
+    if environment.offline() or huggingface_hub.constants.HF_HUB_OFFLINE:
         raise WeightsError(f"{repository} is not in the cache and dfukit is told to stay offline")
     endpoint = os.environ.get("HF_ENDPOINT", "").rstrip("/") or huggingface_hub.constants.ENDPOINT
     # The hub's own client retries for a minute before it gives up.

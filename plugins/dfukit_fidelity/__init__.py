@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dfukit import Component, choice, frozen, hookimpl, whole
+from dfukit import Component, ConfigError, choice, frozen, hookimpl, whole
 
 HEUSEL = "Heusel et al., GANs Trained by a Two Time-Scale Update Rule, NeurIPS 2017"
 BINKOWSKI = "Binkowski et al., Demystifying MMD GANs, ICLR 2018"
@@ -35,6 +35,10 @@ class KernelDistanceSettings:
 class RandomVgg16Settings:
     seed: int = whole(0, "seed of the random weights", low=0, high=2**31 - 1)
     size: int = whole(128, "width to which pictures are brought, a multiple of 32", low=32, high=512)
+
+    def __attrs_post_init__(self) -> None:
+        if self.size % 32:
+            raise ConfigError(f"extractor.r64.size must be a multiple of 32, got {self.size}")
 
 
 @hookimpl

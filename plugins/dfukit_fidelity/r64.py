@@ -9,7 +9,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
-from dfukit.errors import ConfigError
 from dfukit.interfaces import Extractor
 
 if TYPE_CHECKING:
@@ -29,8 +28,6 @@ class RandomVgg16(Extractor):
 
     def __init__(self, settings: RandomVgg16Settings) -> None:
         super().__init__()
-        if settings.size % 32:
-            raise ConfigError(f"extractor.r64.size must be a multiple of 32, got {settings.size}")
         self.source = f"random, seed {settings.seed}"
         self._size = settings.size
         # On the meta device nothing is initialised, so that the global random state stays where it is.
