@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-from collections.abc import Iterator
 from typing import Any, ClassVar
 
 import torch
@@ -15,7 +12,7 @@ from dfukit import registry
 from dfukit.component import Chosen
 from dfukit.interfaces import Classifier, Parts
 from dfukit.testing.networks import NetworkSuite
-from dfukit.testing.suite import require, require_shape
+from dfukit.testing.suite import offline, require, require_shape
 from dfukit.weights import Description
 
 EIGHT = 8
@@ -74,7 +71,7 @@ class ClassifierSuite(NetworkSuite):
 
     def test_preparing_says_which_weights_were_taken(self) -> None:
         network = self.network()
-        with _offline():
+        with offline():
             said = network.prepare(Parts(critic=getattr(network, "critic", None)))
         require(isinstance(said, str) and said.strip(), f"prepare() must return one line of text, got {said!r}")
 
@@ -94,17 +91,3 @@ class ClassifierSuite(NetworkSuite):
         raise AssertionError(
             f"eight pictures are not learnt in {self.steps} steps: cross-entropy {losses[-1]:.3g}, not below {LEARNT}"
         )
-
-
-@contextlib.contextmanager
-def _offline() -> Iterator[None]:
-    """A check fetches nothing."""
-    before = os.environ.get("DFUKIT_OFFLINE")
-    os.environ["DFUKIT_OFFLINE"] = "1"
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ["DFUKIT_OFFLINE"]
-        else:
-            os.environ["DFUKIT_OFFLINE"] = before

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib
 import os
@@ -9,7 +10,7 @@ import subprocess
 import sys
 import tomllib
 import unittest
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
 import attrs
@@ -41,6 +42,20 @@ def require_shape(values: Tensor, shape: tuple[int, ...], what: str) -> None:
     require(bool(values.isfinite().all()), f"{what} must be finite")
 
 
+@contextlib.contextmanager
+def offline() -> Iterator[None]:
+    """A check fetches nothing: inside, downloads are refused."""
+    before = os.environ.get("DFUKIT_OFFLINE")
+    os.environ["DFUKIT_OFFLINE"] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["DFUKIT_OFFLINE"]
+        else:
+            os.environ["DFUKIT_OFFLINE"] = before
+
+
 class Suite:
     """A component under test. Inherit the suite of its kind and name the component."""
 
@@ -69,10 +84,11 @@ class Suite:
         return registry.load().choose(self.kind, self.component, self.settings)
 
     def build(self) -> Any:
-        """The component, made with the same random weights each time. Skips where downloaded weights are missing."""
+        """The component, made with the same random weights each time. Skips where fixed weights are missing."""
         torch.manual_seed(0)
         try:
-            return self.make(self.choose())
+            with offline():
+                return self.make(self.choose())
         except WeightsError as error:
             raise unittest.SkipTest(str(error)) from None
 
