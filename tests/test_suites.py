@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 
 from dfukit import cli, registry
 from dfukit.testing import SUITES, Outcome, check
+from dfukit.testing.checking import names
 
 TOYS = Path(__file__).parent / "toys"
 
@@ -109,6 +111,23 @@ def test_missing_weights_skip_with_the_reason() -> None:
     assert found["the target resolves"].status == "passed"
     assert found["features have the promised shape"].status == "skipped"
     assert "toy weights are not here" in found["features have the promised shape"].message
+
+
+def test_a_test_file_inherits_its_suite(tmp_path: Path) -> None:
+    (tmp_path / "test_mine.py").write_text(
+        "from dfukit.testing import AugmentationSuite\n"
+        "class TestSound(AugmentationSuite):\n    component = 'sound'\n    size = 24\n"
+        "class TestAlike(AugmentationSuite):\n    component = 'alike'\n    settings = {'width': 4}\n"
+    )
+    answer = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_mine.py"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    count = len(names(SUITES["augmentation"]))
+    assert f"1 failed, {2 * count - 1} passed" in answer.stdout
+    assert "all pictures of a batch are changed alike" in answer.stdout
 
 
 def ask(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
