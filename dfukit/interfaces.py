@@ -102,6 +102,9 @@ class Loss(ABC):
 class Augmentation(ABC):
     """Random changes of pictures, each picture drawn separately; differentiable where it is used on a critic."""
 
+    differentiable: ClassVar[bool] = True
+    """False where no gradient passes, so that it is for classifiers only."""
+
     @abstractmethod
     def draw(self, n: int, step: Step, purpose: str = "augment") -> Any:
         """The changes for `n` pictures: the same for the same step and purpose."""

@@ -39,6 +39,7 @@ def run_command(*arguments: str) -> str:
         run_command("run", "--wrong"),
         run_command("run", "--generator", "wrong"),
         run_command("plugins", "list"),
+        run_command("plugins", "check", "--help"),
         run_command("doctor"),
     ],
 )

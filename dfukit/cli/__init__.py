@@ -17,7 +17,7 @@ COMMANDS = {
     "sample": ("use", "draw synthetic pictures from a trained generator"),
     "score": ("use", "score a folder of synthetic pictures against real ones"),
     "predict": ("use", "score photographs with a trained classifier"),
-    "plugins": ("plugins", "list and show components"),
+    "plugins": ("plugins", "list, show and check components"),
     "weights": ("weights", "pretrained weights: list, get, add, verify"),
     "doctor": ("doctor", "versions, devices, disk, weights, broken plugins"),
 }

@@ -1,17 +1,21 @@
-"""dfukit plugins list, show."""
+"""dfukit plugins list, show, check."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import attrs
 import click
 
 from dfukit.cli.options import emit, json_option
 
+if TYPE_CHECKING:
+    from dfukit.registry import Offer
+
 
 @click.group()
 def plugins() -> None:
-    """List and show components."""
+    """List, show and check components."""
 
 
 @plugins.command("list")
@@ -36,20 +40,7 @@ def list_(as_json: bool) -> None:
 @json_option
 def show(reference: str, as_json: bool) -> None:
     """The settings of a component: type, default, bounds, help."""
-    from dfukit import registry
-    from dfukit.errors import ConfigError
-
-    known = registry.load()
-    kind, _, name = reference.rpartition("/")
-    kinds = (
-        [kind]
-        if kind
-        else [kind for kind in registry.HOOKS if any(o.component.name == name for o in known.of_kind(kind))]
-    )
-    if not kinds:
-        names = sorted({offer.component.name for offer in known.offers})
-        raise ConfigError(f"no component is called {name}; installed: {', '.join(names)}")
-    rows = [_row(known.find(kind, name)) for kind in kinds]
+    rows = [_row(offer) for offer in _offers(reference)]
     if as_json:
         emit(rows)
         return
@@ -67,6 +58,62 @@ def show(reference: str, as_json: bool) -> None:
             click.echo(f"  suggests {section}: " + ", ".join(f"{key} = {value!r}" for key, value in values.items()))
         if row["citation"]:
             click.echo(f"  {row['citation']}")
+
+
+@plugins.command()
+@click.argument("reference", metavar="[KIND/]NAME")
+@json_option
+def check(reference: str, as_json: bool) -> None:
+    """Whether a component keeps its kind's promises; exit 4 when it does not."""
+    from dfukit.errors import PluginError
+    from dfukit.testing import SUITES
+    from dfukit.testing import check as outcomes
+
+    entries: list[dict[str, Any]] = []
+    failures: list[str] = []
+    for offer in _offers(reference):
+        name = f"{offer.kind}/{offer.component.name} of {offer.package} {offer.version}"
+        if not as_json:
+            click.echo(name)
+        found = []
+        for outcome in outcomes(SUITES[offer.kind], offer.component.name):
+            found.append(outcome)
+            if not as_json:
+                status = "FAILED" if outcome.status == "failed" else outcome.status
+                click.echo(f"  {status:8} {outcome.check}{f': {outcome.message}' if outcome.message else ''}")
+        entries.append(
+            {
+                "kind": offer.kind,
+                "name": offer.component.name,
+                "package": offer.package,
+                "version": offer.version,
+                "checks": [attrs.asdict(outcome) for outcome in found],
+            }
+        )
+        if failed := [outcome.check for outcome in found if outcome.status == "failed"]:
+            failures.append(f"{name} fails {len(failed)} of {len(found)} checks ({', '.join(failed)})")
+    if as_json:
+        emit(entries)
+    if failures:
+        raise PluginError("; ".join(failures))
+
+
+def _offers(reference: str) -> list[Offer]:
+    """The components of that name, of each kind where none is given. Raises ConfigError where there is none."""
+    from dfukit import registry
+    from dfukit.errors import ConfigError
+
+    known = registry.load()
+    kind, _, name = reference.rpartition("/")
+    kinds = (
+        [kind]
+        if kind
+        else [kind for kind in registry.HOOKS if any(o.component.name == name for o in known.of_kind(kind))]
+    )
+    if not kinds:
+        names = sorted({offer.component.name for offer in known.offers})
+        raise ConfigError(f"no component is called {name}; installed: {', '.join(names)}")
+    return [known.find(kind, name) for kind in kinds]
 
 
 def _row(offer: Any) -> dict[str, Any]:

@@ -1,0 +1,81 @@
+"""Small components, sound and broken, on which the suites are tried."""
+
+from __future__ import annotations
+
+import attrs
+
+from dfukit import Component, frozen, hookimpl, whole
+
+
+@frozen
+class ToySettings:
+    width: int = whole(8, "channels of the hidden map", low=1)
+
+
+@frozen
+class Helpless:
+    width: int = whole(8, "")
+
+
+@frozen
+class Undeclared:
+    width: int = 8
+
+
+@attrs.frozen
+class Demanding:
+    width: int
+
+
+def toys(kind: str, *names: str, settings: type = ToySettings) -> list[Component]:
+    return [
+        Component(
+            name=name,
+            settings=settings,
+            target=f"dfukit_toys.{kind}:{''.join(part.title() for part in name.split('_'))}",
+            summary=f"a toy: {name}",
+        )
+        for name in names
+    ]
+
+
+@hookimpl
+def generators() -> list[Component]:
+    names = ("sound", "ignores_label", "unbounded", "noisy", "mixes", "wrong_shape", "unreached", "forgets", "orphan")
+    return [
+        *toys("generator", *names, "nowhere"),
+        *toys("generator", "helpless", settings=Helpless),
+        *toys("generator", "undeclared", settings=Undeclared),
+        *toys("generator", "demanding", settings=Demanding),
+    ]
+
+
+@hookimpl
+def critics() -> list[Component]:
+    return toys("critic", "sound", "sees_batch", "admits_batch", "labelled_features", "once_only", "columns")
+
+
+@hookimpl
+def classifiers() -> list[Component]:
+    return toys("classifier", "sound", "learns_nothing", "one_size", "restless")
+
+
+@hookimpl
+def losses() -> list[Component]:
+    return toys("loss", "sound", "backwards", "vector", "meddles")
+
+
+@hookimpl
+def metrics() -> list[Component]:
+    return toys("metric", "sound", "not_finite", "renames", "blind", "restless_figure")
+
+
+@hookimpl
+def extractors() -> list[Component]:
+    return toys("extractor", "sound", "double", "unseeded", "weightless")
+
+
+@hookimpl
+def augmentations() -> list[Component]:
+    names = ("sound", "leaves_range", "alike", "unrepeatable", "blocks_gradient", "admits_no_gradient")
+    return toys("augmentation", *names)

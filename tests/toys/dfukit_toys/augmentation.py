@@ -1,0 +1,45 @@
+"""Augmentations, sound and broken: each makes pictures darker."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from dfukit import ImageSpec
+from dfukit.interfaces import Augmentation, Step
+from dfukit_toys import ToySettings
+
+
+class Sound(Augmentation):
+    def __init__(self, settings: ToySettings, image: ImageSpec) -> None:
+        pass
+
+    def draw(self, n: int, step: Step, purpose: str = "augment") -> Tensor:
+        return 0.5 + torch.rand(n, 1, 1, 1, generator=step.rng(purpose)) / 2
+
+    def forward(self, images: Tensor, params: Tensor) -> Tensor:
+        return images * params.to(images.device)
+
+
+class LeavesRange(Sound):
+    def forward(self, images: Tensor, params: Tensor) -> Tensor:
+        return 2 * super().forward(images, params)
+
+
+class Alike(Sound):
+    def draw(self, n: int, step: Step, purpose: str = "augment") -> Tensor:
+        return super().draw(1, step, purpose).expand(n, 1, 1, 1)
+
+
+class Unrepeatable(Sound):
+    def draw(self, n: int, step: Step, purpose: str = "augment") -> Tensor:
+        return torch.rand(n, 1, 1, 1)
+
+
+class BlocksGradient(Sound):
+    def forward(self, images: Tensor, params: Tensor) -> Tensor:
+        return super().forward(images, params).detach()
+
+
+class AdmitsNoGradient(BlocksGradient):
+    differentiable = False
