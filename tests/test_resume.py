@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import shlex
 import shutil
 import signal
 import subprocess
@@ -218,6 +219,53 @@ def test_the_last_two_checkpoints_are_kept_and_litter_is_cleaned(tmp_path: Path)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["00000002"]
 
 
+def test_a_save_killed_at_any_moment_leaves_the_checkpoint_before_it(tmp_path: Path) -> None:
+    """kill -9 before the first, second ... call that changes the disk, until there is none left."""
+    killed = 0
+    for moment in range(1, 50):
+        folder = tmp_path / str(moment)
+        for step in (1, 2, 3):
+            checkpoint.write(folder, Checkpoint(step, {"a/b": torch.full((50,), step)}, {}))
+        child = os.fork()
+        if child == 0:
+            try:
+                kill_at(moment)
+                checkpoint.write(folder, Checkpoint(4, {"a/b": torch.full((50,), 4)}, {}))
+                os._exit(0)
+            finally:
+                os._exit(1)
+        _, status = os.waitpid(child, 0)
+        said: list[str] = []
+        found = checkpoint.newest(folder, said.append)
+        assert found is not None
+        assert found.step in (3, 4)
+        assert found.of("a")["b"].tolist() == [found.step] * 50
+        assert said == []
+        checkpoint.write(folder, Checkpoint(5, {"a/b": torch.zeros(1)}, {}))
+        assert sorted(path.name for path in folder.iterdir()) == [f"{found.step:08d}", "00000005"]
+        if os.WIFEXITED(status):
+            assert os.WEXITSTATUS(status) == 0
+            break
+        killed += 1
+    assert killed >= 14  # three files, their folder, its name, the folder above, and the oldest one's end
+
+
+def kill_at(moment: int) -> None:
+    """From here on, this process is killed before a call that changes the disk."""
+    left = iter(range(moment - 1, -1, -1))
+
+    def fatal(real: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*arguments: Any, **options: Any) -> Any:
+            if next(left, 1) == 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return real(*arguments, **options)
+
+        return call
+
+    for home, name in ((os, "fsync"), (os, "rename"), (os, "replace"), (Path, "mkdir"), (shutil, "rmtree")):
+        setattr(home, name, fatal(getattr(home, name)))
+
+
 def test_equal_states_are_equal_bytes(tmp_path: Path) -> None:
     for name in ("first", "second"):
         checkpoint.write(
@@ -406,17 +454,40 @@ def assert_same_training(resumed: RunDir, trained: RunDir) -> None:
     assert [path.name for path in sorted(resumed.checkpoints.iterdir())] == ["00000038", "00000040"]
 
 
-def kill_and_resume(
-    out: Path, start: Callable[..., subprocess.Popen[str]], moments: list[Callable[[], bool]], delays: list[float]
-) -> None:
-    """kill -9 at each moment in turn, resuming in between; then let it end."""
+# The command line, killed at a given fsync of its checkpoints: each checkpoint has five.
+FATAL = """
+import os, signal, sys
+from dfukit import checkpoint, cli
+left, sync, write = int(sys.argv.pop(1)), os.fsync, checkpoint.write
+def fatal(handle):
+    global left
+    left -= 1
+    if left == 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+    sync(handle)
+def inside(*arguments):
+    os.fsync = fatal
+    write(*arguments)
+    os.fsync = sync
+checkpoint.write = inside
+cli.main()
+"""
+Moment = Callable[[], bool] | int
+
+
+def kill_and_resume(out: Path, start: Callable[..., subprocess.Popen[str]], moments: list[Moment]) -> None:
+    """kill -9 at each moment in turn (a number: at that fsync of a save), resuming in between; then let it end."""
     arguments = new_run("train")
-    for moment, delay in zip(moments, delays, strict=True):
-        one = start(command(out, *arguments))
-        wait_for(moment, one)
-        time.sleep(delay)
-        one.kill()
+    for moment in moments:
+        if isinstance(moment, int):
+            one = start([sys.executable, "-c", FATAL, str(moment), *command(out, *arguments)[3:]])
+            one.wait(timeout=300)
+        else:
+            one = start(command(out, *arguments))
+            wait_for(moment, one)
+            one.kill()
         one.communicate()
+        assert one.returncode == -signal.SIGKILL
         if (out / "run" / "config.toml").is_file():
             arguments = ["train", "--resume", "latest"]
     last = start(command(out, *arguments))
@@ -424,16 +495,14 @@ def kill_and_resume(
     assert last.returncode == 0, err
 
 
+def reached(out: Path, step: int) -> Moment:
+    return lambda: any(int(path.name) >= step for path in (out / "run" / "checkpoints").glob("0*"))
+
+
 def test_a_killed_process_is_resumed_to_the_same_bytes(
     trained: RunDir, tmp_path: Path, process: Callable[..., subprocess.Popen[str]]
 ) -> None:
-    checkpoints = tmp_path / "run" / "checkpoints"
-    moments: list[Callable[[], bool]] = [
-        lambda: (tmp_path / "run" / "config.toml").is_file(),
-        lambda: any(checkpoints.glob(".*.tmp")),  # inside a save
-        lambda: any(int(path.name) >= 20 for path in checkpoints.glob("0*")),
-    ]
-    kill_and_resume(tmp_path, process, moments, [0.0, 0.0, 0.01])
+    kill_and_resume(tmp_path, process, [(tmp_path / "run" / "config.toml").is_file, 13, reached(tmp_path, 14)])
     assert_same_training(RunDir(tmp_path / "run"), trained)
 
 
@@ -443,38 +512,46 @@ def test_a_process_killed_again_and_again_is_resumed_to_the_same_bytes(
     trained: RunDir, tmp_path: Path, process: Callable[..., subprocess.Popen[str]], seed: int
 ) -> None:
     rng = random.Random(seed)
-    checkpoints = tmp_path / "run" / "checkpoints"
-
-    def reached(step: int) -> Callable[[], bool]:
-        return lambda: any(int(path.name) >= step for path in checkpoints.glob("0*"))
-
-    def saving(step: int) -> Callable[[], bool]:
-        return lambda: any(int(path.name[1:9]) >= step for path in checkpoints.glob(".*.tmp"))
-
-    # Each later than the last; five in all, two of them inside a save.
-    at = sorted(rng.sample(range(2, 38), 4))
-    moments = [lambda: (tmp_path / "run").is_dir(), reached(at[0]), saving(at[1]), reached(at[2]), saving(at[3])]
-    kill_and_resume(tmp_path, process, moments, [rng.random() * 3, *(rng.random() * 0.02 for _ in range(4))])
+    starting = time.monotonic() + rng.random() * 6
+    moments: list[Moment] = [
+        lambda: time.monotonic() > starting,
+        reached(tmp_path, rng.randint(1, 10)),
+        rng.randint(1, 20),
+        reached(tmp_path, rng.randint(20, 24)),
+        rng.randint(1, 15),
+    ]
+    kill_and_resume(tmp_path, process, moments)
     assert_same_training(RunDir(tmp_path / "run"), trained)
 
 
-@pytest.mark.parametrize("moment", ["config.toml", "checkpoints"])  # while starting, and while training
-def test_sigterm_exits_130_with_the_line_to_continue(
-    trained: RunDir, tmp_path: Path, process: Callable[..., subprocess.Popen[str]], moment: str
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("moment", ["config.toml", "checkpoints"])  # while it starts, and while it trains
+def test_a_signal_exits_130_with_the_line_to_continue(
+    tmp_path: Path, process: Callable[..., subprocess.Popen[str]], moment: str, number: int
 ) -> None:
     one = process(command(tmp_path, *new_run("train")))
     wait_for((tmp_path / "run" / moment).exists, one)
     time.sleep(0.1)
-    one.terminate()
+    one.send_signal(number)
     out, err = one.communicate(timeout=120)
     assert (one.returncode, out) == (130, "")
     last = err.strip().splitlines()[-1]
     assert last.startswith("Error: interrupted")
     assert last.endswith(f"go on with: dfukit train --resume {tmp_path / 'run'}")
     assert "Traceback" not in err
-    again = process([sys.executable, "-m", "dfukit", *last.split("go on with: dfukit ")[1].split()])
+
+
+def test_the_line_to_continue_continues(
+    trained: RunDir, tmp_path: Path, process: Callable[..., subprocess.Popen[str]]
+) -> None:
+    one = process(command(tmp_path, *new_run("train")))
+    wait_for((tmp_path / "run" / "checkpoints").exists, one)
+    one.terminate()
+    line = one.communicate(timeout=120)[1].strip().splitlines()[-1]
+    again = process([sys.executable, "-m", *shlex.split(line.split("go on with: ")[1])])
     _, err = again.communicate(timeout=300)
     assert again.returncode == 0, err
+    assert "going on after step" in err
     assert_same_training(RunDir(tmp_path / "run"), trained)
 
 

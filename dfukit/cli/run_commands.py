@@ -11,6 +11,7 @@ import click
 from click.core import ParameterSource
 
 from dfukit.cli.options import configuration_options, configure, emit, json_option, showing
+from dfukit.interrupt import StopRequest, continued_by
 
 if TYPE_CHECKING:
     from dfukit.config import RunConfig
@@ -65,8 +66,8 @@ def run(
             return
         folder = _create(out, name, config, (config.generator.name, config.classifier.name))
     with _continued("run", folder), showing() as progress:
-        from dfukit import pipeline
-
+        with StopRequest():  # an import that is cut short leaves halves of packages behind
+            from dfukit import pipeline
         finished = pipeline.execute(config, folder, progress)
     if as_json:
         emit(finished.as_table())
@@ -89,8 +90,8 @@ def train(context: click.Context, /, out: Path, name: str, resume: str, as_json:
         config = configure(options)
         folder = _create(out, name, config, (config.generator.name,))
     with _continued("train", folder), showing() as progress:
-        from dfukit import pipeline
-
+        with StopRequest():  # an import that is cut short leaves halves of packages behind
+            from dfukit import pipeline
         finished = pipeline.execute_train(config, folder, progress)
     emit(finished.as_table()) if as_json else click.echo(finished.as_text())
 
@@ -155,6 +156,4 @@ def _reopen(context: click.Context, resume: str, out: Path) -> tuple[RunConfig, 
 
 def _continued(command: str, folder: RunDir) -> AbstractContextManager[None]:
     """An interruption names the command that goes on."""
-    from dfukit.interrupt import continued_by
-
     return continued_by(f"dfukit {command} --resume {shlex.quote(str(folder.path))}")
