@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import importlib.resources
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -223,6 +223,14 @@ def resolve(
     )
     _check_together(config)
     return config
+
+
+def refuse_with_resume(given: Sequence[str]) -> None:
+    """Raises ConfigError naming an option that was given although a resumed run brings its own."""
+    if given:
+        raise ConfigError(
+            f"{given[0]} cannot be given for a resumed run, whose settings are those of its config.toml: leave it out"
+        )
 
 
 def read_preset(name: str) -> dict[str, Any]:

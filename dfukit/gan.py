@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,11 +11,13 @@ import torch
 from attrs import frozen
 from torch import Tensor, nn
 
-from dfukit import average, drawn, weights
+from dfukit import average, drawn, rundir, weights
+from dfukit.checkpoint import Recovery
 from dfukit.component import ImageSpec
 from dfukit.config import RunConfig
 from dfukit.device import Compute
 from dfukit.interfaces import Augmentation, Batch, Critic, Generator, Loss, Scorer, Step
+from dfukit.interrupt import StopRequest
 from dfukit.judge import Judge
 from dfukit.progress import Progress
 from dfukit.rundir import RunDir
@@ -55,7 +56,11 @@ def train(
     distance: StoppingDistance | None,
     progress: Progress,
 ) -> TrainedGan:
-    """Train a GAN; the best weights so far are always in the run folder. `facts` travel with the weights."""
+    """Train a GAN; the best weights so far are always in the run folder. `facts` travel with the weights.
+
+    Goes on from the newest checkpoint of the run folder, where there is one. Raises Interrupted, with its state saved,
+    on Ctrl-C and SIGTERM.
+    """
     settings, device, seed = config.gan, compute.device, config.run.seed
     torch.manual_seed(Step(seed, 0).seed_of("initial weights"))
     generator: Generator = _to(config.generator.build(image), device)
@@ -115,49 +120,59 @@ def train(
 
         return score
 
-    started = time.monotonic()
     generator.train()
     critic.train()
-    for index in range(steps):
-        step = Step(seed, index, index / steps)
-        torch.manual_seed(step.seed_of("dropout"))
+    with StopRequest() as stop:
+        recovery = Recovery(
+            run=run,
+            networks={"generator": generator, "critic": critic, "average": averaged},
+            optimisers={"generator optimiser": generator_optimiser, "critic optimiser": critic_optimiser},
+            augmentation=augmentation,
+            judge=judge,
+            stop=stop,
+            progress=progress,
+        )
+        done = recovery.resume()
+        while done < steps and not judge.early_stop.stops:
+            step = Step(seed, done, done / steps)
+            torch.manual_seed(step.seed_of("dropout"))
 
-        # Critic steps.
-        critic.requires_grad_(True)
-        for repeat in range(loss.critic_steps):
-            turn = step.turn(f"critic {repeat}")
-            with torch.no_grad():
-                batch = draw(turn)
-            terms = loss.critic(scorer(turn), batch, turn)
-            with compute.autocast():
-                auxiliary = critic.auxiliary(batch.real, turn)
-            total = terms["loss"] if auxiliary is None else terms["loss"] + auxiliary
-            _descend(critic_optimiser, total)
-            augmentation.observe({name: term.detach() for name, term in terms.items()})
+            # Critic steps.
+            critic.requires_grad_(True)
+            for repeat in range(loss.critic_steps):
+                turn = step.turn(f"critic {repeat}")
+                with torch.no_grad():
+                    batch = draw(turn)
+                terms = loss.critic(scorer(turn), batch, turn)
+                with compute.autocast():
+                    auxiliary = critic.auxiliary(batch.real, turn)
+                total = terms["loss"] if auxiliary is None else terms["loss"] + auxiliary
+                _descend(critic_optimiser, total)
+                augmentation.observe({name: term.detach() for name, term in terms.items()})
 
-        # Generator step.
-        critic.requires_grad_(False)
-        turn = step.turn("generator")
-        generator_terms = loss.generator(scorer(turn), draw(turn), turn)
-        _descend(generator_optimiser, generator_terms["loss"])
+            # Generator step.
+            critic.requires_grad_(False)
+            turn = step.turn("generator")
+            generator_terms = loss.generator(scorer(turn), draw(turn), turn)
+            _descend(generator_optimiser, generator_terms["loss"])
 
-        # Average the generator.
-        average.move(averaged, generator, min(settings.ema, (1 + index) / (10 + index)) if settings.ema else 0.0)
+            # Average the generator.
+            average.move(averaged, generator, min(settings.ema, (1 + done) / (10 + done)) if settings.ema else 0.0)
 
-        # Log.
-        done = index + 1
-        if done % judge.log_every == 0 or done == steps:
-            rate = done * batch_size / (time.monotonic() - started - judge.seconds)
-            judge.log(done, terms, generator_terms, rate)
+            # Log.
+            done += 1
+            if done % judge.log_every == 0 or done == steps:
+                rate = done * batch_size / (judge.elapsed - judge.seconds)
+                judge.log(done, terms, generator_terms, rate)
 
-        # Judge, and keep the best.
-        if judge.due(done):
-            if judge.evaluate(done, averaged, critic):
+            # Judge, and keep the best.
+            if judge.due(done) and judge.evaluate(done, averaged, critic):
                 weights.write(run.generator_weights, averaged, generator_description)
                 weights.write(run.critic_weights, critic, critic_description)
-            if judge.early_stop.stops:
-                break
-        progress.update("GAN steps", done, steps, judge.note)
+            progress.update("GAN steps", done, steps, judge.note)
+
+            # Save.
+            recovery.save(done)
 
     weights.load_into(averaged, run.generator_weights)
     weights.load_into(critic, run.critic_weights)
@@ -167,7 +182,17 @@ def train(
         generator_description,
         critic.cpu().eval(),
         critic_description,
-        judge.summary(done, time.monotonic() - started),
+        judge.summary(done),
+    )
+
+
+def read(run: RunDir) -> TrainedGan:
+    """What `train` returned, from the run folder of a training that has ended."""
+    generator, generator_description = weights.read(run.generator_weights, "generator")
+    critic, critic_description = weights.read(run.critic_weights, "critic")
+    cpu = torch.device("cpu")  # in the memory layout of training, or pictures differ in their last bits
+    return TrainedGan(
+        _to(generator, cpu), generator_description, _to(critic, cpu), critic_description, rundir.read_json(run.training)
     )
 
 

@@ -6,6 +6,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+import attrs
 import numpy as np
 import torch
 from attrs import define, field
@@ -85,6 +86,7 @@ class Judge:
     """None where there are too few validation pictures: then training runs to its end."""
     seconds: float = 0.0
     """Spent on evaluations, which pictures/s leaves out."""
+    started: float = field(factory=time.monotonic)
     note: str = ""
     alarms: dict[str, int] = field(factory=dict)
     """The step at which each alarm first rang."""
@@ -112,6 +114,11 @@ class Judge:
     @property
     def log_every(self) -> int:
         return max(1, min(10, self.every // 2))
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds of training so far, evaluations included and breaks between resumed parts left out."""
+        return time.monotonic() - self.started
 
     def due(self, step: int) -> bool:
         return step % self.every == 0 or step == self.steps
@@ -156,7 +163,30 @@ class Judge:
         self.seconds += time.monotonic() - started
         return keep
 
-    def summary(self, step: int, seconds: float) -> dict[str, Any]:
+    def state(self) -> dict[str, Any]:
+        """What it has seen so far, for a checkpoint; `restore` takes it back."""
+        return {
+            "early_stop": attrs.asdict(self.early_stop),
+            "alarms": self.alarms,
+            "diversities": self.diversities,
+            "elapsed": self.elapsed,
+            "seconds": self.seconds,
+            "note": self.note,
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        self.early_stop = EarlyStop(**state["early_stop"])
+        self.alarms, self.diversities = dict(state["alarms"]), list(state["diversities"])
+        self.started = time.monotonic() - state["elapsed"]
+        self.seconds, self.note = state["seconds"], state["note"]
+
+    def forget_after(self, step: int) -> None:
+        """Strike from the logs what came after a step, because it will happen again."""
+        self.run.keep_events(lambda event: event["phase"] in ("gan", "alarm") and event["step"] <= step)
+        self.writer.close()
+        self.writer = SummaryWriter(str(self.run.tensorboard), purge_step=step + 1)
+
+    def summary(self, step: int) -> dict[str, Any]:
         """How training went, for training.json and the report."""
         self.writer.close()
         patience = self.early_stop.patience
@@ -172,7 +202,7 @@ class Judge:
             "best_distance": self.early_stop.best,
             "stopped": why,
             "alarms": self.alarms,
-            "seconds": round(seconds, 1),
+            "seconds": round(self.elapsed, 1),
             "seconds_of_evaluation": round(self.seconds, 1),
         }
 

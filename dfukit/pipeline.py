@@ -22,6 +22,7 @@ from dfukit.gan import GanPictures, TrainedGan
 from dfukit.images import ImageSet, Split, load, make_split, read_split
 from dfukit.images.split import PARTS
 from dfukit.interfaces import Critic, Step
+from dfukit.interrupt import continued_by
 from dfukit.predict import LoadedClassifier, load_classifier
 from dfukit.progress import Progress, Silent, counter
 from dfukit.rundir import RunDir
@@ -102,11 +103,13 @@ def run(
     device: str = "",
     precision: str = "",
     seed: int | None = None,
+    resume: str | Path = "",
     progress: Progress | None = None,
 ) -> Run:
     """The same as `dfukit run`. `settings` takes what `--set` takes: {"gan.steps": 1000}.
 
-    Empty arguments are not set. Raises the errors of dfukit.errors.
+    Empty arguments are not set. `resume` goes on with a run that was interrupted, by its folder, its name in `out` or
+    "latest"; its settings are its own. Raises the errors of dfukit.errors; Interrupted says how to go on.
     """
     named = {
         "data.path": str(data),
@@ -123,21 +126,35 @@ def run(
         "run.precision": precision,
         "run.seed": seed,
     }
-    flags = configuration.nest({key: value for key, value in named.items() if value not in ("", None, [])})
+    given = {key: value for key, value in named.items() if value not in ("", None, [])}
+    if resume:
+        others = {"preset": preset, "settings": settings, "config": config, "name": name}
+        configuration.refuse_with_resume([*given, *(key for key, value in others.items() if value)])
+        folder = rundir.open_run(resume, Path(out))
+        resolved = configuration.resolve(registry.load(), file=folder.config)
+        return _go(resolved, folder, progress or Silent())
     resolved = configuration.resolve(
         registry.load(),
         preset=preset,
         file=Path(config) if config else None,
-        flags=flags,
+        flags=configuration.nest(given),
         settings=settings or {},
     )
     folder = rundir.create(Path(out), name, (resolved.generator.name, resolved.classifier.name))
     rundir.write_toml(folder.config, resolved.as_table())
-    return execute(resolved, folder, progress or Silent())
+    return _go(resolved, folder, progress or Silent())
+
+
+def _go(config: RunConfig, folder: RunDir, progress: Progress) -> Run:
+    with continued_by(f"dfukit.run(resume={str(folder.path)!r})"):
+        return execute(config, folder, progress)
 
 
 def execute(config: RunConfig, folder: RunDir, progress: Progress) -> Run:
-    """Everything: pictures, GAN, synthetic set, scores, classifiers, report."""
+    """Everything: pictures, GAN, synthetic set, scores, classifiers, report.
+
+    In the folder of a run that was interrupted, the GAN goes on where it was, and what comes after it is made anew.
+    """
     compute, images, split, image = prepare(config, folder, progress)
     trained = train_gan(config, folder, compute, images, split, image, progress)
     samples = draw_samples(config, folder, trained, split)
@@ -178,7 +195,10 @@ def execute_report(folder: RunDir, share: bool, progress: Progress) -> Run:
 
 
 def prepare(config: RunConfig, folder: RunDir, progress: Progress) -> tuple[Compute, ImageSet, Split, ImageSpec]:
-    """Device, pictures and split, with what they are written down in the run folder."""
+    """Device, pictures and split, with what they are written down in the run folder.
+
+    Raises DataError where the run began with other pictures: those of its test part may be among them.
+    """
     compute = device.choose(config.run)
     progress.say(f"run folder {folder.path}, on {compute}")
     known = environment.describe(registry.load(), str(compute), torch.get_num_threads())
@@ -216,7 +236,10 @@ def train_gan(
     image: ImageSpec,
     progress: Progress,
 ) -> TrainedGan:
-    """Train the generator and the critic on the training part, stopped by the validation part."""
+    """Train the generator and the critic on the training part, stopped by the validation part; once for each run."""
+    if folder.training.is_file():
+        progress.say(f"the GAN of {folder.name} is trained: only what comes after it is made anew")
+        return gan.read(folder)
     pixels = images.at(image.size)
     pictures = GanPictures(
         pixels[split.train], images.labels[split.train], pixels[split.validation], images.labels[split.validation]
@@ -288,6 +311,8 @@ def classify_arms(
     if image.positive is None:
         progress.say(f"one class only ({images.classes[0]}): the classifier step is skipped")
         return
+    if folder.metrics.is_file():
+        folder.keep_events(lambda event: event["phase"] != "classifier")
     critic, critic_description = weights.read(folder.critic_weights, "critic")
     assert isinstance(critic, Critic)
     classify.compare_arms(config, folder, compute, images, split, image, samples, critic, critic_description, progress)
@@ -307,6 +332,15 @@ def _write_data(folder: RunDir, images: ImageSet, split: Split) -> None:
             "labels": {name: int(count) for name, count in zip(images.classes, counts, strict=True)},
         }
     test_side = patients["test"] | patients["validation"]
+    table = io.StringIO()
+    writer = csv.writer(table, lineterminator="\n")
+    writer.writerow(("path", "sha256", "patient", "label", "part"))
+    for place, part in enumerate(split.part_of()):
+        patient, label = images.patients[images.groups[place]], images.classes[images.labels[place]]
+        writer.writerow((images.paths[place], images.sha256[place], patient, label, part))
+    if folder.split.is_file() and folder.split.read_bytes() != table.getvalue().encode("utf-8"):
+        raise DataError(f"{images.name} is not what {folder.split} lists: put its pictures back, or start a new run")
+    rundir.write_text(folder.split, table.getvalue())
     rundir.write_json(
         folder.data,
         {
@@ -320,10 +354,3 @@ def _write_data(folder: RunDir, images: ImageSet, split: Split) -> None:
             "patients_on_both_sides": len(patients["train"] & test_side | patients["validation"] & patients["test"]),
         },
     )
-    table = io.StringIO()
-    writer = csv.writer(table, lineterminator="\n")
-    writer.writerow(("path", "sha256", "patient", "label", "part"))
-    for place, part in enumerate(split.part_of()):
-        patient, label = images.patients[images.groups[place]], images.classes[images.labels[place]]
-        writer.writerow((images.paths[place], images.sha256[place], patient, label, part))
-    rundir.write_text(folder.split, table.getvalue())

@@ -6,7 +6,7 @@ import json
 import os
 import re
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -126,6 +126,10 @@ class RunDir:
                 events.append(json.loads(line))
         return events
 
+    def keep_events(self, kept: Callable[[Mapping[str, Any]], bool]) -> None:
+        """Strike events from metrics.jsonl, and a torn last line with them."""
+        write_text(self.metrics, "".join(json.dumps(event) + "\n" for event in self.events() if kept(event)))
+
 
 def create(parent: Path, name: str, components: Iterable[str]) -> RunDir:
     """Make a run folder: `name`, or the UTC time and the components; with -2 and so on where that is taken."""
@@ -169,6 +173,24 @@ def write_bytes(path: Path, content: bytes) -> None:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def sync(folder: Path) -> None:
+    """Names in a folder reach the disk as well."""
+    if not hasattr(os, "O_DIRECTORY"):  # Windows syncs no folders
+        return
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def sweep(run: RunDir) -> None:
+    """Remove what writes that were killed left in a run folder."""
+    for folder in (run.path, run.synthetic):
+        for litter in folder.glob(".*.tmp"):
+            litter.unlink()
 
 
 def write_text(path: Path, content: str) -> None:

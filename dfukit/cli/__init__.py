@@ -51,12 +51,14 @@ def group(debug: bool) -> None:
 def main() -> None:
     """Run the command line; errors become one line on standard error and an exit code."""
     from dfukit.errors import DfukitError
+    from dfukit.interrupt import sigterm_like_ctrl_c
 
     # --debug counts wherever it stands, so that it can be added to the end of a failed command.
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
     debug = len(arguments) < len(sys.argv) - 1
     try:
-        code = group.main(arguments, prog_name="dfukit", standalone_mode=False)
+        with sigterm_like_ctrl_c():
+            code = group.main(arguments, prog_name="dfukit", standalone_mode=False)
         sys.exit(code if isinstance(code, int) else 0)
     except click.ClickException as error:
         hint = ""

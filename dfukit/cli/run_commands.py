@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
+import shlex
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from dfukit.cli.options import configuration_options, configure, emit, json_option, showing
+from dfukit.interrupt import StopRequest, continued_by
+
+if TYPE_CHECKING:
+    from dfukit.config import RunConfig
+    from dfukit.rundir import RunDir
 
 RUNS = click.option(
     "--out", type=click.Path(path_type=Path), default=Path("runs"), help="Folder of run folders [runs]."
+)
+
+RESUME = click.option(
+    "--resume", metavar="RUN|latest", default="", help="Go on with a run that was interrupted, with its settings."
 )
 
 
@@ -18,29 +30,44 @@ RUNS = click.option(
 @configuration_options
 @RUNS
 @click.option("--name", default="", help="Name of the run folder [time and components].")
+@RESUME
 @click.option("--share", is_flag=True, help="A report without real pixels, file names, paths and host.")
 @click.option(
     "--dry-run", is_flag=True, help="Print the configuration, where it comes from, and an estimate; write nothing."
 )
 @json_option
-def run(out: Path, name: str, share: bool, dry_run: bool, as_json: bool, **options: Any) -> None:
+@click.pass_context
+def run(
+    context: click.Context,
+    /,
+    out: Path,
+    name: str,
+    resume: str,
+    share: bool,
+    dry_run: bool,
+    as_json: bool,
+    **options: Any,
+) -> None:
     """Photographs in; a generator, synthetic pictures, scores, a classifier and a report out.
 
     Without --data, the built-in phantom set is used: drawings that show no patient.
     """
-    if share:
-        options["assignments"] = (*options["assignments"], "report.share=true")
-    config = configure(options)
-    if dry_run:
-        from dfukit import plan
+    if resume:
+        config, folder = _reopen(context, resume, out)
+    else:
+        if share:
+            options["assignments"] = (*options["assignments"], "report.share=true")
+        config = configure(options)
+        if dry_run:
+            from dfukit import plan
 
-        document = plan.describe(config)
-        emit(document) if as_json else click.echo(plan.as_text(document))
-        return
-    folder = _create(out, name, config, (config.generator.name, config.classifier.name))
-    with showing() as progress:
-        from dfukit import pipeline
-
+            document = plan.describe(config)
+            emit(document) if as_json else click.echo(plan.as_text(document))
+            return
+        folder = _create(out, name, config, (config.generator.name, config.classifier.name))
+    with _continued("run", folder), showing() as progress:
+        with StopRequest():  # an import that is cut short leaves halves of packages behind
+            from dfukit import pipeline
         finished = pipeline.execute(config, folder, progress)
     if as_json:
         emit(finished.as_table())
@@ -52,14 +79,19 @@ def run(out: Path, name: str, share: bool, dry_run: bool, as_json: bool, **optio
 @configuration_options
 @RUNS
 @click.option("--name", default="", help="Name of the run folder [time and generator].")
+@RESUME
 @json_option
-def train(out: Path, name: str, as_json: bool, **options: Any) -> None:
+@click.pass_context
+def train(context: click.Context, /, out: Path, name: str, resume: str, as_json: bool, **options: Any) -> None:
     """Train a GAN, draw its synthetic set, and stop there."""
-    config = configure(options)
-    folder = _create(out, name, config, (config.generator.name,))
-    with showing() as progress:
-        from dfukit import pipeline
-
+    if resume:
+        config, folder = _reopen(context, resume, out)
+    else:
+        config = configure(options)
+        folder = _create(out, name, config, (config.generator.name,))
+    with _continued("train", folder), showing() as progress:
+        with StopRequest():  # an import that is cut short leaves halves of packages behind
+            from dfukit import pipeline
         finished = pipeline.execute_train(config, folder, progress)
     emit(finished.as_table()) if as_json else click.echo(finished.as_text())
 
@@ -97,10 +129,31 @@ def report(run: str, out: Path, share: bool, as_json: bool) -> None:
     emit(finished.as_table()) if as_json else click.echo(str(finished.folder.report))
 
 
-def _create(out: Path, name: str, config: Any, components: tuple[str, ...]) -> Any:
+def _create(out: Path, name: str, config: RunConfig, components: tuple[str, ...]) -> RunDir:
     """The run folder with its configuration, before anything heavy is imported."""
     from dfukit import rundir
 
     folder = rundir.create(out, name, components)
     rundir.write_toml(folder.config, config.as_table())
     return folder
+
+
+def _reopen(context: click.Context, resume: str, out: Path) -> tuple[RunConfig, RunDir]:
+    """The settings and the folder of an earlier run; raises ConfigError for an option that would change them."""
+    from dfukit import config, registry, rundir
+
+    config.refuse_with_resume(
+        [
+            parameter.opts[0]
+            for parameter in context.command.params
+            if parameter.name not in ("resume", "out", "as_json")
+            and context.get_parameter_source(parameter.name or "") is ParameterSource.COMMANDLINE
+        ]
+    )
+    folder = rundir.open_run(resume, out)
+    return config.resolve(registry.load(), file=folder.config), folder
+
+
+def _continued(command: str, folder: RunDir) -> AbstractContextManager[None]:
+    """An interruption names the command that goes on."""
+    return continued_by(f"dfukit {command} --resume {shlex.quote(str(folder.path))}")
