@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,7 +17,7 @@ from dfukit.config import RunConfig
 from dfukit.device import Compute
 from dfukit.errors import DataError
 from dfukit.gan import GanPictures, TrainedGan
-from dfukit.images import ImageSet, Split, load, make_split, read_split
+from dfukit.images import ImageSet, Split, load, make_split, read_split, write_split
 from dfukit.images.split import PARTS
 from dfukit.interfaces import Critic, Step
 from dfukit.interrupt import continued_by
@@ -332,15 +330,7 @@ def _write_data(folder: RunDir, images: ImageSet, split: Split) -> None:
             "labels": {name: int(count) for name, count in zip(images.classes, counts, strict=True)},
         }
     test_side = patients["test"] | patients["validation"]
-    table = io.StringIO()
-    writer = csv.writer(table, lineterminator="\n")
-    writer.writerow(("path", "sha256", "patient", "label", "part"))
-    for place, part in enumerate(split.part_of()):
-        patient, label = images.patients[images.groups[place]], images.classes[images.labels[place]]
-        writer.writerow((images.paths[place], images.sha256[place], patient, label, part))
-    if folder.split.is_file() and folder.split.read_bytes() != table.getvalue().encode("utf-8"):
-        raise DataError(f"{images.name} is not what {folder.split} lists: put its pictures back, or start a new run")
-    rundir.write_text(folder.split, table.getvalue())
+    write_split(folder.split, images, split)
     rundir.write_json(
         folder.data,
         {

@@ -16,11 +16,13 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 import dfukit
+from dfukit import phantom
 from dfukit import registry as registries
 from dfukit.component import Component
 from dfukit.config import resolve
 from dfukit.device import Compute
 from dfukit.errors import ConfigError, DataError, WeightsError
+from dfukit.images import make_split, write_split
 from dfukit.interfaces import Extractor, Metric, Score, View
 from dfukit.pretrained import KNOWN
 from dfukit.progress import Silent
@@ -357,6 +359,8 @@ def test_a_run_folder_stands_for_its_synthetic_pictures(tmp_path: Path) -> None:
 def test_a_run_folder_as_the_real_set_stands_for_its_training_and_test_pictures(tmp_path: Path) -> None:
     config = resolve(registries.load(), preset="smoke")
     write_toml(tmp_path / "run" / "config.toml", config.as_table())
+    images = phantom.image_set(config.data)
+    write_split(tmp_path / "run" / "split.csv", images, make_split(images, config.data))
     content = score_folders(tmp_path / "run", pictures(1, 12), metrics=["kd"], extractor_settings=R64, device="cpu")
     patients, each = config.data.phantom_patients, config.data.phantom_pictures
     assert set(content) == {"kd[r64]", "kd[r64]@test"}

@@ -4,7 +4,7 @@ from dfukit.images.cache import cache_dir, clear_cache
 from dfukit.images.check import DataCheck, Excluded
 from dfukit.images.imageset import ImageSet, choose_positive, decode_picture, from_arrays, inspect, load
 from dfukit.images.resample import resize
-from dfukit.images.split import Split, make_split, read_split
+from dfukit.images.split import Split, make_split, read_split, write_split
 
 __all__ = [
     "DataCheck",
@@ -21,4 +21,5 @@ __all__ = [
     "make_split",
     "read_split",
     "resize",
+    "write_split",
 ]

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import io
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from attrs import frozen
 
+from dfukit import rundir
 from dfukit.errors import ConfigError, DataError
 from dfukit.images.imageset import ImageSet
 
@@ -64,6 +66,22 @@ def make_split(images: ImageSet, settings: DataSettings) -> Split:
             )
     _assert_no_leak(images, per_picture)
     return split
+
+
+def write_split(table: Path, images: ImageSet, split: Split) -> None:
+    """Write split.csv: path, sha256, patient, label and part of each picture.
+
+    Raises DataError where the table is there already and says something else: the run began with other pictures.
+    """
+    lines = io.StringIO()
+    rows = csv.writer(lines, lineterminator="\n")
+    rows.writerow(("path", "sha256", "patient", "label", "part"))
+    for place, part in enumerate(split.part_of()):
+        patient, label = images.patients[images.groups[place]], images.classes[images.labels[place]]
+        rows.writerow((images.paths[place], images.sha256[place], patient, label, part))
+    if table.is_file() and table.read_bytes() != lines.getvalue().encode("utf-8"):
+        raise DataError(f"{images.name} is not what {table} lists: put its pictures back, or start a new run")
+    rundir.write_text(table, lines.getvalue())
 
 
 def read_split(table: Path, images: ImageSet) -> Split:
