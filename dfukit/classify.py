@@ -25,7 +25,7 @@ from dfukit.weights import Description
 
 REAL, BOTH = "real", "real+synthetic"
 JUDGED = ("validation", "test")
-COLUMNS = ("sha256", "patient", "label", "part", "arm", "raw_score", "calibrated_score")
+COLUMNS = ("sha256", "patient", "label", "part", "arm", "raw_score", "calibrated_score", "positive")
 THRESHOLD = 0.5
 """Calibrated score from which on a picture is called positive."""
 
@@ -176,7 +176,8 @@ def _write_predictions(
         for place, raw_score, calibrated in zip(getattr(split, part), raw, scores.calibrated, strict=True):
             label = images.classes[images.labels[place]]
             patient = images.patients[images.groups[place]]
-            row = (images.sha256[place], patient, label, part, arm, repr(float(raw_score)), repr(float(calibrated)))
+            numbers = (repr(float(raw_score)), repr(float(calibrated)))
+            row = (images.sha256[place], patient, label, part, arm, *numbers, images.positive)
             writer.writerow(row)
     rundir.write_text(folder.predictions, table.getvalue())
 

@@ -136,6 +136,10 @@ def test_an_unknown_positive_class_exits_2(ask: Ask, pictures: Path) -> None:
     )
 
 
+def test_data_check_refuses_an_unknown_positive_class(ask: Ask, pictures: Path) -> None:
+    assert_one_line(ask("data", "check", pictures, "--positive", "ill"), 2, "ill", "clean, infected")
+
+
 def test_three_labels_without_a_positive_one_exit_2(ask: Ask, pictures: Path) -> None:
     (pictures / "infected").rename(pictures / "ill")
     for label in ("worse", "worst"):

@@ -88,10 +88,13 @@ def load(settings: DataSettings, progress: Progress | None = None) -> ImageSet:
 def inspect(settings: DataSettings, progress: Progress | None = None) -> DataCheck:
     """What would be used and what would not, and why; needs no positive class.
 
-    Raises DataError where the folder or its csv files cannot be used, or nothing usable is left.
+    Raises DataError where the folder or its csv files cannot be used, or nothing usable is left, and ConfigError where
+    a positive class is named that is no label.
     """
     with _opened(settings) as (index, folder, root):
         survey(index, root, settings)
+        if settings.positive:
+            choose_positive(_classes(index, root), settings.positive)
         decode_missing(index, folder, root, settings, progress)
         return _assemble(index, folder, root).check
 
