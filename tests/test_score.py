@@ -380,6 +380,16 @@ def test_fewer_than_ten_pictures_are_refused(tmp_path: Path, n: int) -> None:
         score_folders(pictures(0, 12), tmp_path / "fake", metrics=["psnr"], device="cpu")
 
 
+def test_links_that_leave_the_folder_are_not_scored(tmp_path: Path) -> None:
+    for name, n in (("fake", 9), ("elsewhere", 3)):
+        (tmp_path / name).mkdir()
+        save(tmp_path / name, pictures(1, n))
+    for number, path in enumerate(sorted((tmp_path / "elsewhere").iterdir())):
+        (tmp_path / "fake" / f"link{number}{path.suffix}").symlink_to(path)
+    with pytest.raises(DataError, match="fake has 9 usable pictures"):
+        score_folders(pictures(0, 12), tmp_path / "fake", metrics=["psnr"], device="cpu")
+
+
 def test_a_missing_folder_and_a_wrong_array_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="nowhere is not a folder of pictures"):
         score_folders(tmp_path / "nowhere", pictures(0, 12), device="cpu")

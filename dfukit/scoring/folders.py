@@ -113,6 +113,7 @@ def _decode(folder: Path, what: str, progress: Progress) -> _Pictures:
         path
         for path in folder.rglob("*")
         if path.is_file()
+        and path.resolve().is_relative_to(folder.resolve())  # links that leave the folder are refused
         and path.suffix.lower() not in TABLES
         and not any(part.startswith(".") for part in path.relative_to(folder).parts)
     )
