@@ -6,8 +6,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-BATCH = 64
-
 
 @torch.no_grad()
 def move(average: nn.Module, network: nn.Module, decay: float) -> None:
@@ -18,10 +16,11 @@ def move(average: nn.Module, network: nn.Module, decay: float) -> None:
 
 
 @torch.no_grad()
-def recompute_batch_norm(generator: nn.Module, latent: Tensor, label: Tensor) -> None:
+def recompute_batch_norm(generator: nn.Module, latent: Tensor, label: Tensor, batch: int = 64) -> None:
     """Statistics of averaged weights are not the average of statistics: take them anew from fixed latents.
 
-    Everything but the batch norms is in eval mode meanwhile. Leaves the generator in eval mode.
+    `batch` latents are looked at together. Everything but the batch norms is in eval mode meanwhile. Leaves the
+    generator in eval mode.
     """
     norms = [module for module in generator.modules() if isinstance(module, _BatchNorm)]
     generator.eval()
@@ -31,7 +30,7 @@ def recompute_batch_norm(generator: nn.Module, latent: Tensor, label: Tensor) ->
         norm.momentum = None  # a plain mean over the batches
         norm.train()
     if norms:
-        for some_latent, some_label in zip(torch.split(latent, BATCH), torch.split(label, BATCH), strict=True):
+        for some_latent, some_label in zip(torch.split(latent, batch), torch.split(label, batch), strict=True):
             generator(some_latent, some_label)
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum

@@ -18,18 +18,12 @@ from typing import Any
 
 import safetensors
 import torch
-from attrs import frozen
+from attrs import field, frozen
 from safetensors.torch import load, save
-from torch import Tensor, nn
-from torch.optim import Optimizer
+from torch import Tensor
 
 from dfukit import rundir
-from dfukit.errors import DataError, DfukitError, Interrupted
-from dfukit.interfaces import Augmentation
-from dfukit.interrupt import StopRequest
-from dfukit.judge import Judge
-from dfukit.progress import Progress
-from dfukit.rundir import RunDir
+from dfukit.errors import DfukitError
 
 KEPT = 2
 """Checkpoints in a run folder: the newest, and the one before it in case that the newest is damaged."""
@@ -44,70 +38,13 @@ class Checkpoint:
     tensors: Mapping[str, Tensor]
     """By `<owner>/<name>`."""
     judge: Mapping[str, Any]
+    engine: Mapping[str, Any] = field(factory=dict)
+    """What keeps the loop going: skipped steps, roll-backs, and how many pictures are computed at a time."""
 
     def of(self, owner: str) -> dict[str, Tensor]:
         """The tensors of one owner, by name."""
         prefix = f"{owner}/"
         return {name.removeprefix(prefix): tensor for name, tensor in self.tensors.items() if name.startswith(prefix)}
-
-
-@frozen(eq=False)
-class Recovery:
-    """Keeps the loop's state in the run folder, takes it back, and ends the loop where the user asks for it."""
-
-    run: RunDir
-    networks: Mapping[str, nn.Module]
-    optimisers: Mapping[str, Optimizer]
-    augmentation: Augmentation
-    judge: Judge
-    stop: StopRequest
-    progress: Progress
-
-    def resume(self) -> int:
-        """Take back the newest whole checkpoint. The step it was made after; 0 where there is none."""
-        rundir.sweep(self.run)
-        checkpoint = newest(self.run.checkpoints, self.progress.say)
-        step = checkpoint.step if checkpoint else 0
-        if self.run.metrics.is_file():
-            self.judge.forget_after(step)
-        if checkpoint is None:
-            return 0
-        try:
-            self._take(checkpoint)
-        except (RuntimeError, ValueError, KeyError, TypeError) as error:
-            reason = " ".join(str(error).split())[:300]
-            raise DataError(
-                f"{self.run.checkpoints}: step {step} does not fit the settings in {self.run.config.name}: {reason}; "
-                "put those settings back, or start a new run"
-            ) from None
-        self.progress.say(f"going on after step {step}")
-        return step
-
-    def save(self, step: int) -> None:
-        """Save the state after an evaluation; where the user asked to stop, at any step, and raise Interrupted."""
-        if not (self.stop.asked or self.judge.due(step)):
-            return
-        tensors = {
-            f"{owner}/{name}": tensor
-            for owner, found in (
-                *((name, network.state_dict()) for name, network in self.networks.items()),
-                *((name, _optimiser_state(optimiser)) for name, optimiser in self.optimisers.items()),
-                ("augmentation", self.augmentation.state()),
-            )
-            for name, tensor in found.items()
-        }
-        write(self.run.checkpoints, Checkpoint(step, tensors, self.judge.state()))
-        if self.stop.asked:
-            raise Interrupted(f"interrupted after step {step}, which is saved")
-
-    def _take(self, checkpoint: Checkpoint) -> None:
-        for name, network in self.networks.items():
-            network.load_state_dict(checkpoint.of(name))
-        for name, optimiser in self.optimisers.items():
-            _restore_optimiser(optimiser, checkpoint.of(name))
-        if learnt := checkpoint.of("augmentation"):
-            self.augmentation.restore(learnt)
-        self.judge.restore(checkpoint.judge)
 
 
 def write(folder: Path, checkpoint: Checkpoint) -> None:
@@ -120,7 +57,7 @@ def write(folder: Path, checkpoint: Checkpoint) -> None:
         name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
         for name, tensor in checkpoint.tensors.items()
     }
-    table = {"step": checkpoint.step, "judge": dict(checkpoint.judge)}
+    table = {"step": checkpoint.step, "judge": dict(checkpoint.judge), "engine": dict(checkpoint.engine)}
     contents = {
         TENSORS: save(tensors, {"dfukit": "checkpoint"}),
         TABLE: (json.dumps(table, indent=2, sort_keys=True) + "\n").encode(),
@@ -160,7 +97,7 @@ def _read(path: Path) -> Checkpoint:
         if hashlib.sha256(contents[name]).hexdigest() != digest:
             raise ValueError(f"{name} has changed since it was written")
     table = json.loads(contents[TABLE])
-    return Checkpoint(table["step"], load(contents[TENSORS]), table["judge"])
+    return Checkpoint(table["step"], load(contents[TENSORS]), table["judge"], table["engine"])
 
 
 def _steps(folder: Path) -> list[Path]:
@@ -185,21 +122,3 @@ def _remove(path: Path) -> None:
     if not path.name.startswith("."):
         path = path.rename(path.with_name(f".{path.name}.old.{os.getpid()}.tmp"))
     shutil.rmtree(path)
-
-
-def _optimiser_state(optimiser: Optimizer) -> dict[str, Tensor]:
-    """By `<number of the parameter>/<name>`."""
-    state = optimiser.state_dict()["state"]
-    return {f"{number}/{name}": value for number, values in state.items() for name, value in values.items()}
-
-
-def _restore_optimiser(optimiser: Optimizer, tensors: Mapping[str, Tensor]) -> None:
-    parameters = [parameter for group in optimiser.param_groups for parameter in group["params"]]
-    for key, value in tensors.items():
-        number, name = key.split("/", 1)
-        parameter = parameters[int(number)]
-        # Fused kernels walk the memory of both: moments must lie in memory as their parameter does.
-        as_parameter = value.shape == parameter.shape
-        optimiser.state[parameter][name] = (
-            torch.empty_like(parameter, dtype=value.dtype).copy_(value) if as_parameter else value.to(parameter.device)
-        )

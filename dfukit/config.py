@@ -57,8 +57,13 @@ class GanSettings:
         200, "epochs at most; an epoch is one generator step for each batch in the training part", low=1
     )
     steps: int = s.whole(0, "generator steps; 0: as many as the epochs make", low=0)
+    budget: str = s.duration("", "time to train, such as 30m or 8h: becomes steps once, after a short measurement")
+    start_from: str = s.text("", "a run whose generator and critic are the first weights")
     lr_generator: float = s.real(1e-4, "learning rate of the generator (Adam)", above=0.0, high=1.0)
     lr_critic: float = s.real(2e-4, "learning rate of the critic (Adam)", above=0.0, high=1.0)
+    lr_schedule: str = s.choice(
+        "constant", ("constant", "linear", "cosine"), "how both learning rates fall until the last step"
+    )
     beta1: float = s.real(0.0, "Adam's first decay rate", low=0.0, high=0.9999)
     beta2: float = s.real(0.9, "Adam's second decay rate", low=0.0, high=0.99999)
     flips: bool = s.flag(False, "mirror half of the real pictures, drawn anew each time")

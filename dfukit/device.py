@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from contextlib import AbstractContextManager
 
 import torch
@@ -26,6 +27,12 @@ class Compute:
             return contextlib.nullcontext()
         return torch.autocast(self.device.type, torch.bfloat16)
 
+    def memory(self) -> int:
+        """Bytes that this process holds on the device, at most so far on a GPU; of the host's memory without one."""
+        if self.device.type == "cuda":
+            return torch.cuda.max_memory_reserved(self.device)
+        return hardware.resident_memory()
+
     def __str__(self) -> str:
         name = torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else self.device.type
         return f"{name}, {'bfloat16' if self.bf16 else 'float32'}"
@@ -43,7 +50,8 @@ def choose(settings: RunSettings) -> Compute:
 def _device(name: str) -> torch.device:
     if name == "auto":
         if torch.cuda.is_available():
-            return torch.device("cuda")
+            # torchrun gives each process of a machine a number: a GPU for each.
+            return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")) % torch.cuda.device_count())
         return torch.device("cpu")
     try:
         device = torch.device(name)

@@ -3,26 +3,37 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from attrs import frozen
+from attrs import evolve, frozen
 from torch import Tensor, nn
 
-from dfukit import average, drawn, rundir, weights
-from dfukit.checkpoint import Recovery
+from dfukit import average, drawn, rundir, schedule, weights
 from dfukit.component import ImageSpec
-from dfukit.config import RunConfig
+from dfukit.config import GanSettings, RunConfig
+from dfukit.descent import Descent, Terms, finite
 from dfukit.device import Compute
+from dfukit.errors import ConfigError
+from dfukit.health import Health
 from dfukit.interfaces import Augmentation, Batch, Critic, Generator, Loss, Scorer, Step
 from dfukit.interrupt import StopRequest
 from dfukit.judge import Judge
+from dfukit.portions import Portions
 from dfukit.progress import Progress
+from dfukit.recovery import Recovery
 from dfukit.rundir import RunDir
 from dfukit.scoring import StoppingDistance
+from dfukit.settings import seconds
 from dfukit.weights import Description
+from dfukit.world import ALONE, World
+
+WARM_UP_STEPS, WARM_UP_SECONDS = 3, 2.0
+"""What a time budget is measured on at least."""
 
 
 @frozen(eq=False)
@@ -55,16 +66,20 @@ def train(
     facts: Mapping[str, Any],
     distance: StoppingDistance | None,
     progress: Progress,
+    world: World = ALONE,
 ) -> TrainedGan:
     """Train a GAN; the best weights so far are always in the run folder. `facts` travel with the weights.
 
-    Goes on from the newest checkpoint of the run folder, where there is one. Raises Interrupted, with its state saved,
-    on Ctrl-C and SIGTERM.
+    Goes on from the newest checkpoint of the run folder, where there is one. A time budget becomes steps, which are
+    written into the run's config.toml. Raises Interrupted, with its state saved, on Ctrl-C and SIGTERM, and
+    DivergedError where no lower learning rate helps.
     """
     settings, device, seed = config.gan, compute.device, config.run.seed
     torch.manual_seed(Step(seed, 0).seed_of("initial weights"))
     generator: Generator = _to(config.generator.build(image), device)
     critic: Critic = _to(config.critic.build(image), device)
+    if settings.start_from:
+        _start_from(RunDir(Path(settings.start_from)), generator, critic)
     averaged = copy.deepcopy(generator).requires_grad_(False)
     loss: Loss = config.loss.build(image)
     augmentation: Augmentation = config.augmentation.build(image)
@@ -76,8 +91,9 @@ def train(
     real, labels = _on_device(pictures.training, pictures.training_labels, device)
     validation, validation_labels = _on_device(pictures.validation, pictures.validation_labels, device)
     batch_size = min(settings.batch_size, len(real))
+    if batch_size < world.size:
+        raise ConfigError(f"gan.batch_size must be at least the number of processes, {world.size}, got {batch_size}")
     epoch_steps = max(1, len(real) // batch_size)
-    steps = settings.steps or settings.epochs * epoch_steps
     judge = Judge(
         settings=settings,
         run=run,
@@ -90,19 +106,25 @@ def train(
         classes=len(image.classes),
         latent_size=generator.latent_size,
         epoch_steps=epoch_steps,
-        steps=steps,
+        steps=schedule.steps(settings, epoch_steps),
         seed=seed,
         picture_note=drawn.note(bool(facts.get("phantom"))),
         distance=distance,
+        world=world,
     )
+    health = Health(device)
+    portions = Portions(len(world.share(batch_size)), "training", judge.say, world)
+    descend_critic = Descent(critic, critic_optimiser, batch_size, portions, health, world)
+    descend_generator = Descent(generator, generator_optimiser, batch_size, portions, health, world)
 
-    def draw(turn: Step) -> Batch:
+    def draw(turn: Step, n: int) -> Batch:
         """Random real pictures, and as many fakes of the same classes."""
-        index = torch.randint(len(real), (batch_size,), generator=turn.rng("real"))
-        latent = torch.randn(batch_size, generator.latent_size, generator=turn.rng("latent"))
-        chosen, label = _unit(real[index.to(device)]), labels[index.to(device)]
+        mine = slice(turn.first, turn.first + n)
+        index = torch.randint(len(real), (batch_size,), generator=turn.part(0, 0).rng("real"))[mine].to(device)
+        latent = turn.normal("latent", n, generator.latent_size)
+        chosen, label = _unit(real[index]), labels[index]
         if settings.flips:
-            flip = torch.rand(batch_size, 1, 1, 1, generator=turn.rng("flip")).to(device) < 0.5
+            flip = turn.uniform("flip", n, 1, 1, 1).to(device) < 0.5
             chosen = torch.where(flip, chosen.flip(3), chosen)
         with compute.autocast():
             fake = generator(latent.to(device), label)
@@ -120,60 +142,93 @@ def train(
 
         return score
 
+    def critic_terms(turn: Step, n: int) -> Terms:
+        with torch.no_grad():
+            batch = draw(turn, n)
+        terms = loss.critic(scorer(turn), batch, turn)
+        with compute.autocast():
+            auxiliary = critic.auxiliary(batch.real, turn)
+        return terms if auxiliary is None else {**terms, "loss": terms["loss"] + auxiliary}
+
+    def generator_terms(turn: Step, n: int) -> Terms:
+        return loss.generator(scorer(turn), draw(turn, n), turn)
+
+    def take_step(done: int) -> tuple[Terms, Terms]:
+        """Step `done` + 1 of the training: the terms of its last critic step and of its generator step."""
+        step = Step(seed, done, done / judge.steps)
+        torch.manual_seed(step.part(world.share(batch_size).start, batch_size).rng("dropout").initial_seed())
+        rate = schedule.rate(judge.settings, done / judge.steps) * health.rate
+        _set_rate(critic_optimiser, settings.lr_critic * rate)
+        _set_rate(generator_optimiser, settings.lr_generator * rate)
+
+        # Critic steps.
+        critic.requires_grad_(True)
+        for repeat in range(loss.critic_steps):
+            of_critic = descend_critic.step(step.turn(f"critic {repeat}"), critic_terms)
+            augmentation.observe(finite(of_critic))
+
+        # Generator step.
+        critic.requires_grad_(False)
+        of_generator = descend_generator.step(step.turn("generator"), generator_terms)
+
+        # Average the generator.
+        average.move(averaged, generator, schedule.averaging(judge.settings, done))
+        health.end_step()
+        return of_critic, of_generator
+
     generator.train()
     critic.train()
-    with StopRequest() as stop:
+    with StopRequest(finish=run.stop) as stop:
         recovery = Recovery(
             run=run,
             networks={"generator": generator, "critic": critic, "average": averaged},
             optimisers={"generator optimiser": generator_optimiser, "critic optimiser": critic_optimiser},
             augmentation=augmentation,
             judge=judge,
-            stop=stop,
+            health=health,
+            portions=portions,
             progress=progress,
+            world=world,
         )
         done = recovery.resume()
-        while done < steps and not judge.early_stop.stops:
-            step = Step(seed, done, done / steps)
-            torch.manual_seed(step.seed_of("dropout"))
+        if settings.budget:
+            fitted = _fit_budget(settings, done, take_step, judge, recovery, averaged, critic)
+            judge.settings, judge.steps = fitted, fitted.steps
+            if world.first:
+                rundir.write_toml(run.config, evolve(config, gan=fitted).as_table())
+        judge.begin(done)
+        while done < judge.steps and not judge.stops:
+            of_critic, of_generator = take_step(done)
+            done += 1
+            judge.at = done
 
-            # Critic steps.
-            critic.requires_grad_(True)
-            for repeat in range(loss.critic_steps):
-                turn = step.turn(f"critic {repeat}")
-                with torch.no_grad():
-                    batch = draw(turn)
-                terms = loss.critic(scorer(turn), batch, turn)
-                with compute.autocast():
-                    auxiliary = critic.auxiliary(batch.real, turn)
-                total = terms["loss"] if auxiliary is None else terms["loss"] + auxiliary
-                _descend(critic_optimiser, total)
-                augmentation.observe({name: term.detach() for name, term in terms.items()})
-
-            # Generator step.
-            critic.requires_grad_(False)
-            turn = step.turn("generator")
-            generator_terms = loss.generator(scorer(turn), draw(turn), turn)
-            _descend(generator_optimiser, generator_terms["loss"])
-
-            # Average the generator.
-            average.move(averaged, generator, min(settings.ema, (1 + done) / (10 + done)) if settings.ema else 0.0)
+            # Steps were skipped where their numbers were not finite.
+            logging = judge.due(done) or done % judge.log_every == 0
+            if (logging or device.type == "cpu") and health.lost:
+                done = recovery.roll_back(done)
+                continue
 
             # Log.
-            done += 1
-            if done % judge.log_every == 0 or done == steps:
-                rate = done * batch_size / (judge.elapsed - judge.seconds)
-                judge.log(done, terms, generator_terms, rate)
+            if logging:
+                judge.log(of_critic, of_generator, batch_size, skipped=health.skipped, rate=health.rate)
+            progress.update("GAN steps", done, judge.steps, judge.note)
+            finishing, interrupted = world.any(stop.finishing), world.any(stop.asked)
+            due = judge.due(done) or finishing
 
             # Judge, and keep the best.
-            if judge.due(done) and judge.evaluate(done, averaged, critic):
+            if due and judge.evaluate(averaged, critic) and world.first:
                 weights.write(run.generator_weights, averaged, generator_description)
                 weights.write(run.critic_weights, critic, critic_description)
-            progress.update("GAN steps", done, steps, judge.note)
+            if finishing:
+                judge.ended = "asked to stop"
 
             # Save.
-            recovery.save(done)
+            if due or interrupted:
+                recovery.save(done, interrupted)
 
+    if world.first:
+        run.stop.unlink(missing_ok=True)
+    world.any(False)  # the others read what the first has written
     weights.load_into(averaged, run.generator_weights)
     weights.load_into(critic, run.critic_weights)
     critic.requires_grad_(True)
@@ -182,8 +237,55 @@ def train(
         generator_description,
         critic.cpu().eval(),
         critic_description,
-        judge.summary(done),
+        {
+            **judge.summary(done),
+            "skipped_steps": health.skipped,
+            "roll_backs": health.roll_backs,
+            "pictures_at_a_time": portions.size,
+            "processes": world.size,
+        },
     )
+
+
+def _fit_budget(
+    settings: GanSettings,
+    done: int,
+    take_step: Callable[[int], object],
+    judge: Judge,
+    recovery: Recovery,
+    averaged: Generator,
+    critic: Critic,
+) -> GanSettings:
+    """The settings that fill the time budget, after a measurement whose steps are taken back."""
+    before = recovery.state(done)
+    take_step(done)  # the first one allocates, and is no measure
+    times: list[float] = []
+    while len(times) < WARM_UP_STEPS or sum(times) < WARM_UP_SECONDS:
+        started = time.monotonic()
+        take_step(done)
+        float(next(averaged.parameters()).sum())  # a device has ended its work when a number of it is known
+        times.append(time.monotonic() - started)
+    evaluation = judge.rehearse(averaged, critic)
+    recovery.take(before)
+    step = recovery.world.largest(float(np.median(times)))
+    left = recovery.world.largest(seconds(settings.budget) - (judge.elapsed if not done else 0.0))
+    fitted = schedule.fit(settings, done, max(left, step), step, recovery.world.largest(evaluation))
+    judge.say(
+        f"budget {settings.budget}: {fitted.steps - done} steps of {step:.3g} s, an evaluation of {evaluation:.3g} s "
+        f"after each {fitted.evaluate_every}"
+    )
+    return fitted
+
+
+def _start_from(run: RunDir, generator: Generator, critic: Critic) -> None:
+    """Take the weights of another run. Raises WeightsError where they do not fit."""
+    weights.load_into(generator, run.generator_weights)
+    weights.load_into(critic, run.critic_weights)
+
+
+def _set_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:
+    for group in optimiser.param_groups:
+        group["lr"] = rate
 
 
 def read(run: RunDir) -> TrainedGan:
@@ -209,9 +311,3 @@ def _on_device(pixels: np.ndarray, labels: np.ndarray, device: torch.device) -> 
 def _unit(images: Tensor) -> Tensor:
     """uint8 -> float32 in [-1, 1]."""
     return images.float() / 127.5 - 1
-
-
-def _descend(optimiser: torch.optim.Optimizer, loss: Tensor) -> None:
-    optimiser.zero_grad(set_to_none=True)
-    loss.backward()  # type: ignore[no-untyped-call]
-    optimiser.step()

@@ -16,6 +16,17 @@ def cpu_bf16() -> bool:
     return "amx_bf16" in text or "avx512_bf16" in text
 
 
+def resident_memory() -> int:
+    """Bytes of private memory that this process holds now; 0 where the system does not tell."""
+    status = Path("/proc/self/status")
+    if not status.is_file():
+        return 0
+    for line in status.read_text().splitlines():
+        if line.startswith("RssAnon:"):
+            return int(line.split()[1]) * 1024
+    return 0
+
+
 def nvidia_gpus() -> list[str]:
     """Names and memory of NVIDIA GPUs, as the driver tells."""
     if shutil.which("nvidia-smi") is None:

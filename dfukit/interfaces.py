@@ -27,6 +27,10 @@ class Step:
     index: int
     progress: float | Tensor = 0.0
     """How much of the training is done, 0 to 1."""
+    first: int = 0
+    """Where the pictures at hand begin in the batch, which may be computed in parts or by several processes."""
+    total: int = 0
+    """Pictures of the whole batch; 0 where those at hand are all of it."""
 
     def seed_of(self, purpose: str) -> int:
         """A 63-bit seed for one purpose of this step."""
@@ -37,9 +41,25 @@ class Step:
         """The same step for one of its turns (a critic step), which draws apart from the others."""
         return evolve(self, seed=self.seed_of(purpose))
 
+    def part(self, first: int, total: int) -> Step:
+        """The same step for some pictures of its batch of `total`, from the one numbered `first` on."""
+        return evolve(self, first=first, total=total)
+
     def rng(self, purpose: str) -> torch.Generator:
-        """A fresh generator on the CPU for one purpose of this step."""
-        return torch.Generator().manual_seed(self.seed_of(purpose))
+        """A fresh generator on the CPU for one purpose of this step; each part of a batch has one of its own."""
+        return torch.Generator().manual_seed(self.seed_of(f"{purpose} from {self.first}" if self.first else purpose))
+
+    def uniform(self, purpose: str, n: int, *shape: int) -> Tensor:
+        """Numbers in [0, 1) for `n` pictures, [n, *shape] on the CPU: the same however the batch is divided."""
+        return self._rows(torch.rand, purpose, n, *shape)
+
+    def normal(self, purpose: str, n: int, *shape: int) -> Tensor:
+        """Standard normal numbers for `n` pictures, [n, *shape] on the CPU: the same however the batch is divided."""
+        return self._rows(torch.randn, purpose, n, *shape)
+
+    def _rows(self, draw: Callable[..., Tensor], purpose: str, n: int, *shape: int) -> Tensor:
+        rng = torch.Generator().manual_seed(self.seed_of(purpose))
+        return draw(self.total or n, *shape, generator=rng)[self.first : self.first + n]
 
 
 @frozen

@@ -6,20 +6,27 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
 from dfukit.errors import Interrupted
 
+FINISH = getattr(signal, "SIGQUIT", getattr(signal, "SIGBREAK", None))
+"""Ctrl-\\ (on Windows Ctrl-Break): stop training now, and go on to the report."""
+
 
 class StopRequest:
     """Within its block, Ctrl-C and SIGTERM are noted and not raised; a second one is raised at once.
 
-    Python hands signals to the main thread only: in another thread nothing is noted.
+    Ctrl-\\, or a file at `finish`, asks to end the training here and go on with what comes after it. Python hands
+    signals to the main thread only: in another thread none is noted.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, finish: Path | None = None) -> None:
         self.asked = False
+        self._finish = finish
+        self._finishing = False
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> StopRequest:
@@ -27,6 +34,8 @@ class StopRequest:
             for number in (signal.SIGINT, signal.SIGTERM):
                 # None stands for a handler that Python did not install and cannot put back.
                 self._before[number] = signal.signal(number, self._note) or signal.SIG_DFL
+            if FINISH is not None and self._finish is not None:
+                self._before[FINISH] = signal.signal(FINISH, self._note_finish) or signal.SIG_DFL
         return self
 
     def __exit__(self, raised: type[BaseException] | None, *_: object) -> None:
@@ -35,15 +44,26 @@ class StopRequest:
         if self.asked and raised is None:  # too late for the block to see it, and not to be lost
             raise KeyboardInterrupt
 
+    @property
+    def finishing(self) -> bool:
+        """Whether the training is to end here and the run to go on."""
+        return self._finishing or (self._finish is not None and self._finish.exists())
+
     def _note(self, number: int, frame: FrameType | None) -> None:
         if self.asked:
             raise KeyboardInterrupt
         self.asked = True
 
+    def _note_finish(self, number: int, frame: FrameType | None) -> None:
+        self._finishing = True
+
 
 @contextmanager
 def sigterm_like_ctrl_c() -> Iterator[None]:
-    """SIGTERM raises KeyboardInterrupt within the block, so that a job scheduler is answered as a person is."""
+    """SIGTERM raises KeyboardInterrupt within the block, so that a job scheduler is answered as a person is.
+
+    Ctrl-\\ does nothing, rather than dump a core: it means something while a GAN trains.
+    """
 
     def interrupt(number: int, frame: FrameType | None) -> None:
         raise KeyboardInterrupt
@@ -51,11 +71,14 @@ def sigterm_like_ctrl_c() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(signal.SIGTERM, interrupt) or signal.SIG_DFL
+    before = {signal.SIGTERM: signal.signal(signal.SIGTERM, interrupt) or signal.SIG_DFL}
+    if FINISH is not None:
+        before[FINISH] = signal.signal(FINISH, signal.SIG_IGN) or signal.SIG_DFL
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @contextmanager

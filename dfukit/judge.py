@@ -2,29 +2,33 @@
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import attrs
 import numpy as np
 import torch
-from attrs import define, field
+from attrs import define, field, frozen
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
-from dfukit import average, rundir
+from dfukit import average, rundir, schedule
 from dfukit.config import GanSettings
 from dfukit.device import Compute
 from dfukit.drawn import GRID, grid, png, to_uint8
-from dfukit.errors import DivergedError
 from dfukit.interfaces import Critic, Generator, Step
+from dfukit.portions import Portions
 from dfukit.progress import Progress
 from dfukit.rundir import RunDir
 from dfukit.scoring import StoppingDistance
+from dfukit.world import ALONE, World
 
 COLLAPSE = 0.5
 """Alarm when the diversity of the fixed batch falls below this share of its highest value so far."""
+BATCH = 64
+"""Pictures drawn or judged at a time."""
 OVERFIT = 0.5
 """Alarm when the critic's overfitting passes this (r_v of Karras et al. 2020, equation 1: 0 none, 1 complete)."""
 
@@ -46,8 +50,11 @@ class EarlyStop:
     waited: int = 0
 
     def observe(self, distance: float, step: int, error: float = 0.0) -> bool:
-        """Whether the weights of this evaluation are to be kept. `error` is the distance's standard error."""
-        improved = self.best is None or distance < self.best
+        """Whether the weights of this evaluation are to be kept. `error` is the distance's standard error.
+
+        A distance that is no finite number is no improvement.
+        """
+        improved = math.isfinite(distance) and (self.best is None or distance < self.best)
         if improved:
             self.best, self.best_step, self.waited = distance, step, 0
         else:
@@ -62,9 +69,23 @@ class EarlyStop:
         return bool(self.patience) and self.waited >= self.patience
 
 
+@frozen(eq=False)
+class Looked:
+    """What an evaluation measures."""
+
+    values: dict[str, float]
+    distance: float | None
+    error: float
+    grid: np.ndarray
+    """uint8 [H, W, C]"""
+
+
 @define
 class Judge:
-    """What the loop asks about its own progress. It draws from seeds of its own and cannot disturb training."""
+    """What the loop asks about its own progress. It draws from seeds of its own and cannot disturb training.
+
+    All processes of a run come to the same judgement, each looking at its share of the pictures; the first writes.
+    """
 
     settings: GanSettings
     run: RunDir
@@ -84,21 +105,32 @@ class Judge:
     """What is written into the sample grids."""
     distance: StoppingDistance | None
     """None where there are too few validation pictures: then training runs to its end."""
+    world: World = ALONE
+    at: int = 0
+    """Steps done."""
+    ended: str = ""
+    """Why training ended before its steps and its patience did."""
     seconds: float = 0.0
     """Spent on evaluations, which pictures/s leaves out."""
     started: float = field(factory=time.monotonic)
+    resumed: tuple[int, float] = field(init=False)
+    """The step and the time at which this process began."""
     note: str = ""
     alarms: dict[str, int] = field(factory=dict)
     """The step at which each alarm first rang."""
     diversities: list[float] = field(factory=list)
     early_stop: EarlyStop = field(init=False)
-    writer: SummaryWriter = field(init=False)
+    writer: SummaryWriter | None = field(init=False)
+    """None in the processes that do not write."""
+    portions: Portions = field(init=False)
     latent: Tensor = field(init=False)
     label: Tensor = field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self.early_stop = EarlyStop(self.settings.patience)
-        self.writer = SummaryWriter(str(self.run.tensorboard))
+        self.writer = SummaryWriter(str(self.run.tensorboard)) if self.world.first else None
+        self.portions = Portions(BATCH, "scoring", self.say, self.world)
+        self.resumed = (0, self.started)
         step, device = Step(self.seed, 0), self.compute.device
         n = max(self.settings.evaluate_pictures, GRID * GRID)
         self.latent = torch.randn(n, self.latent_size, generator=step.rng("judge latent")).to(device)
@@ -109,7 +141,7 @@ class Judge:
     @property
     def every(self) -> int:
         """Steps between evaluations."""
-        return self.settings.evaluate_every or max(self.epoch_steps, 20)
+        return schedule.evaluate_every(self.settings, self.epoch_steps)
 
     @property
     def log_every(self) -> int:
@@ -120,48 +152,68 @@ class Judge:
         """Seconds of training so far, evaluations included and breaks between resumed parts left out."""
         return time.monotonic() - self.started
 
+    def begin(self, step: int) -> None:
+        """This process trains on from a step: rates and the time left are counted from here."""
+        self.at, self.resumed = step, (step, time.monotonic())
+
     def due(self, step: int) -> bool:
         return step % self.every == 0 or step == self.steps
 
-    def log(self, step: int, critic: Mapping[str, Tensor], generator: Mapping[str, Tensor], rate: float) -> None:
-        """One event of the training log. Raises DivergedError where a term is not finite."""
-        values = {f"critic_{name}": float(term.detach().mean()) for name, term in critic.items()}
-        values |= {f"generator_{name}": float(term.detach().mean()) for name, term in generator.items()}
-        for name, value in values.items():
-            if not np.isfinite(value):
-                raise DivergedError(
-                    f"training diverged: {name} is {value} at step {step}; lower gan.lr_generator and gan.lr_critic, "
-                    "or use --precision fp32"
-                )
+    @property
+    def stops(self) -> bool:
+        """Whether training ends here, whatever the steps that are left."""
+        return bool(self.ended) or self.early_stop.stops
+
+    def log(
+        self, critic: Mapping[str, Tensor], generator: Mapping[str, Tensor], batch_size: int, **more: float
+    ) -> None:
+        """One event of the training log: the terms of both losses, and `more`. What is not finite is left out."""
+        means = {f"critic_{name}": term.mean() for name, term in critic.items()}
+        means |= {f"generator_{name}": term.mean() for name, term in generator.items()}
+        # One transfer from the device for all of them.
+        values = dict(zip(means, torch.stack([mean.float() for mean in means.values()]).tolist(), strict=True))
         if "real" in critic and "fake" in critic:
             values["wasserstein"] = values["critic_real"] - values["critic_fake"]
-        values["pictures_per_second"] = rate
-        self._event(step, values)
+        since, when = self.resumed
+        values["pictures_per_second"] = self.at * batch_size / max(self.elapsed - self.seconds, 1e-9)
+        values["seconds_left"] = (self.steps - self.at) * (time.monotonic() - when) / max(self.at - since, 1)
+        values["memory_gib"] = self.compute.memory() / 2**30
+        self._event({**values, **more})
 
-    @torch.no_grad()
-    def evaluate(self, step: int, generator: Generator, critic: Critic) -> bool:
+    def say(self, text: str) -> None:
+        """Something that a user should know about this step, for the log and the screen."""
+        self.progress.say(text)
+        if self.world.first:
+            self.run.event("note", step=self.at, text=text)
+
+    def evaluate(self, generator: Generator, critic: Critic) -> bool:
         """Judge the averaged generator: distance, diversity, overfitting, a sample grid.
 
         True where its weights are to be kept. Leaves it in eval mode, its batch-norm statistics recomputed.
         """
         started = time.monotonic()
-        critic.eval()
-        average.recompute_batch_norm(generator, self.latent, self.label)
-        fake = self._draw(generator, self.latent, self.label)
-        values = {"diversity": self._diversity(fake), "critic_overfitting": self._overfitting(critic, fake)}
-        keep = True
-        if self.distance is not None:
-            distance, error = self.distance.measure(fake.permute(0, 2, 3, 1).cpu().numpy())
-            values |= {"distance": distance, "distance_error": error}
-            keep = self.early_stop.observe(distance, step, error)
-            self.note = f"{self.distance.name} {distance:.3f}, lowest {self.early_stop.best:.3f}"
+        looked = self.portions.attempt(lambda: self._look(generator, critic))
+        values, keep = dict(looked.values), True
+        if self.distance is not None and looked.distance is not None:
+            values |= {"distance": looked.distance, "distance_error": looked.error}
+            keep = self.early_stop.observe(looked.distance, self.at, looked.error)
+            best = self.early_stop.best
+            self.note = f"{self.distance.name} {looked.distance:.3f}" + ("" if best is None else f", lowest {best:.3f}")
         values["evaluations_without_improvement"] = self.early_stop.waited
-        self._ring(step, values)
-        self._sample_grid(step, generator)
-        self._event(step, values)
-        critic.train()
+        self._ring(values)
+        if self.world.first:
+            rundir.write_bytes(self.run.sample_grid(self.at), png(looked.grid, self.picture_note))
+        if self.writer is not None:
+            self.writer.add_image("samples", looked.grid, self.at, dataformats="HWC")
+        self._event(values, distance_name=self.distance.name if self.distance else None)
         self.seconds += time.monotonic() - started
         return keep
+
+    def rehearse(self, generator: Generator, critic: Critic) -> float:
+        """Seconds of an evaluation, of which nothing is kept but the time."""
+        started = time.monotonic()
+        self.portions.attempt(lambda: self._look(generator, critic))
+        return time.monotonic() - started
 
     def state(self) -> dict[str, Any]:
         """What it has seen so far, for a checkpoint; `restore` takes it back."""
@@ -172,23 +224,26 @@ class Judge:
             "elapsed": self.elapsed,
             "seconds": self.seconds,
             "note": self.note,
+            "ended": self.ended,
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
         self.early_stop = EarlyStop(**state["early_stop"])
         self.alarms, self.diversities = dict(state["alarms"]), list(state["diversities"])
         self.started = time.monotonic() - state["elapsed"]
-        self.seconds, self.note = state["seconds"], state["note"]
+        self.seconds, self.note, self.ended = state["seconds"], state["note"], state["ended"]
 
     def forget_after(self, step: int) -> None:
         """Strike from the logs what came after a step, because it will happen again."""
-        self.run.keep_events(lambda event: event["phase"] in ("gan", "alarm") and event["step"] <= step)
-        self.writer.close()
-        self.writer = SummaryWriter(str(self.run.tensorboard), purge_step=step + 1)
+        self.run.keep_events(lambda event: event["phase"] in ("gan", "alarm", "note") and event["step"] <= step)
+        if self.writer is not None:
+            self.writer.close()
+            self.writer = SummaryWriter(str(self.run.tensorboard), purge_step=step + 1)
 
     def summary(self, step: int) -> dict[str, Any]:
         """How training went, for training.json and the report."""
-        self.writer.close()
+        if self.writer is not None:
+            self.writer.close()
         patience = self.early_stop.patience
         why = f"no better for {patience} evaluations" if self.early_stop.stops else "all steps done"
         return {
@@ -200,19 +255,45 @@ class Judge:
             "best_step": self.early_stop.best_step or step,
             "stopping_metric": self.distance.name if self.distance else None,
             "best_distance": self.early_stop.best,
-            "stopped": why,
+            "stopped": self.ended or why,
             "alarms": self.alarms,
             "seconds": round(self.elapsed, 1),
             "seconds_of_evaluation": round(self.seconds, 1),
         }
 
+    @torch.no_grad()
+    def _look(self, generator: Generator, critic: Critic) -> Looked:
+        critic.eval()
+        try:
+            average.recompute_batch_norm(generator, self.latent, self.label, self.portions.size)
+            fake = self._draw(generator, self.latent, self.label)
+            values = {"diversity": self._diversity(fake), "critic_overfitting": self._overfitting(critic, fake)}
+            distance, error = None, 0.0
+            if self.distance is not None:
+                distance, error = self.distance.measure(fake.permute(0, 2, 3, 1).cpu().numpy())
+            # 64 pictures of the fixed latents, a class a row in turn.
+            label = (torch.arange(GRID * GRID, device=self.label.device) // GRID) % self.classes
+            shown = self._draw(generator, self.latent[: GRID * GRID], label)
+        finally:
+            critic.train()
+        return Looked(values, distance, error, grid(shown.permute(0, 2, 3, 1).cpu().numpy()))
+
     def _draw(self, generator: Generator, latent: Tensor, label: Tensor) -> Tensor:
         """uint8 [N, C, S, S]."""
-        with self.compute.autocast():
-            images = [
-                generator(z, y).float() for z, y in zip(torch.split(latent, 64), torch.split(label, 64), strict=True)
-            ]
-        return to_uint8(torch.cat(images))
+
+        def draw(rows: slice) -> Tensor:
+            with self.compute.autocast():
+                return to_uint8(generator(latent[rows], label[rows]).float())
+
+        return self._each(len(latent), draw)
+
+    def _each(self, n: int, compute: Callable[[slice], Tensor]) -> Tensor:
+        """`compute` of all rows, by all processes, in portions."""
+        if n < self.world.size:
+            return compute(slice(0, n))
+        return self.world.each(
+            n, lambda mine: torch.cat([compute(slice(rows.start, rows.stop)) for rows in self.portions.of(mine)])
+        )
 
     def _diversity(self, fake: Tensor) -> float:
         """Mean root-mean-square difference of two pictures of the fixed batch, in grey levels."""
@@ -239,39 +320,34 @@ class Judge:
         return float(train.mean() - held_out.mean()) / gap
 
     def _scores(self, critic: Critic, images: Tensor, label: Tensor) -> Tensor:
-        with self.compute.autocast():
-            scores = [
-                critic(x.float() / 127.5 - 1, y)
-                for x, y in zip(torch.split(images, 64), torch.split(label, 64), strict=True)
-            ]
-        return torch.cat(scores).float()
+        def score(rows: slice) -> Tensor:
+            with self.compute.autocast():
+                scores: Tensor = critic(images[rows].float() / 127.5 - 1, label[rows])
+            return scores.float()
 
-    def _ring(self, step: int, values: Mapping[str, float]) -> None:
+        return self._each(len(images), score)
+
+    def _ring(self, values: Mapping[str, float]) -> None:
         self.diversities.append(values["diversity"])
         if values["diversity"] < COLLAPSE * max(self.diversities):
-            self._alarm(
-                "collapse", step, f"the pictures of a fixed batch grow alike ({values['diversity']:.1f} grey levels)"
-            )
+            self._alarm("collapse", f"the pictures of a fixed batch grow alike ({values['diversity']:.1f} grey levels)")
         if values["critic_overfitting"] > OVERFIT:
             share = values["critic_overfitting"]
-            self._alarm("overfitting", step, f"the critic tells training from validation pictures (r_v {share:.2f})")
+            self._alarm("overfitting", f"the critic tells training from validation pictures (r_v {share:.2f})")
 
-    def _alarm(self, name: str, step: int, text: str) -> None:
+    def _alarm(self, name: str, text: str) -> None:
         if name not in self.alarms:
-            self.alarms[name] = step
-            self.progress.say(f"alarm at step {step}: {name}: {text}")
-            self.run.event("alarm", step=step, alarm=name, text=text)
+            self.alarms[name] = self.at
+            self.progress.say(f"alarm at step {self.at}: {name}: {text}")
+            if self.world.first:
+                self.run.event("alarm", step=self.at, alarm=name, text=text)
 
-    def _sample_grid(self, step: int, generator: Generator) -> None:
-        """64 pictures of the fixed latents, a class a row in turn."""
-        label = (torch.arange(GRID * GRID, device=self.label.device) // GRID) % self.classes
-        fake = self._draw(generator, self.latent[: GRID * GRID], label)
-        pixels = grid(fake.permute(0, 2, 3, 1).cpu().numpy())
-        rundir.write_bytes(self.run.sample_grid(step), png(pixels, self.picture_note))
-        self.writer.add_image("samples", pixels, step, dataformats="HWC")
-
-    def _event(self, step: int, values: Mapping[str, float]) -> None:
-        known = {name: float(f"{value:.6g}") for name, value in values.items() if np.isfinite(value)}
-        self.run.event("gan", step=step, epoch=round(step / self.epoch_steps, 3), **known)
-        for name, value in known.items():
-            self.writer.add_scalar(f"gan/{name}", value, step)
+    def _event(self, values: Mapping[str, float], **words: str | None) -> None:
+        if not self.world.first:
+            return
+        known = {name: float(f"{value:.6g}") for name, value in values.items() if math.isfinite(value)}
+        place = {"step": self.at, "steps": self.steps, "epoch": round(self.at / self.epoch_steps, 3)}
+        self.run.event("gan", **place, **known, **{name: word for name, word in words.items() if word})
+        if self.writer is not None:
+            for name, value in known.items():
+                self.writer.add_scalar(f"gan/{name}", value, self.at)

@@ -100,6 +100,11 @@ class RunDir:
         return self.path / "training.json"
 
     @property
+    def stop(self) -> Path:
+        """A file that asks the training to end now, and the run to go on to its report."""
+        return self.path / "stop"
+
+    @property
     def report(self) -> Path:
         return self.path / "report.html"
 

@@ -1,13 +1,14 @@
 """Declaring settings, reading them from text and tables, and writing them as TOML.
 
-A settings class is a frozen attrs class whose fields are declared with `whole`, `real`, `choice`, `flag`, `text` or
-`names`. There is no null: TOML has none, so "not set" is an empty text.
+A settings class is a frozen attrs class whose fields are declared with `whole`, `real`, `choice`, `flag`, `text`,
+`duration` or `names`. There is no null: TOML has none, so "not set" is an empty text.
 """
 
 from __future__ import annotations
 
 import difflib
 import math
+import re
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar, cast
@@ -44,6 +45,19 @@ def flag(default: bool, help: str) -> bool:
 def text(default: str, help: str) -> str:
     """Free text; empty means not set."""
     return cast(str, _field(default, help, "text", _text))
+
+
+def duration(default: str, help: str) -> str:
+    """A span of time as text, such as 90s, 30m, 1h30m or 2d; empty means not set. `seconds` reads it."""
+    return cast(str, _field(default, help, "duration such as 30m or 1h30m", _duration))
+
+
+def seconds(duration: str) -> float:
+    """Seconds of a duration such as 1h30m. Raises ValueError for any other text, and for none at all."""
+    if not re.fullmatch(r"(\d+(\.\d+)?[dhms])+", duration):
+        raise ValueError(f"{duration!r} is no duration")
+    found = re.findall(r"([\d.]+)([dhms])", duration)
+    return sum(float(number) * {"d": 86400, "h": 3600, "m": 60, "s": 1}[unit] for number, unit in found)
 
 
 def names(default: tuple[str, ...], help: str) -> tuple[str, ...]:
@@ -150,6 +164,13 @@ def _text(value: Any) -> str:
     if not isinstance(value, str):
         raise ValueError
     return value
+
+
+def _duration(value: Any) -> str:
+    text = _text(value).replace(" ", "")
+    if text and seconds(text) <= 0:
+        raise ValueError
+    return text
 
 
 def _names(value: Any) -> tuple[str, ...]:

@@ -47,7 +47,7 @@ class Wound(Augmentation):
     def draw(self, n: int, step: Step, purpose: str = "augment") -> Any:
         # kornia draws from the global generator of the CPU and takes no other.
         with torch.random.fork_rng(devices=[]):
-            torch.default_generator.manual_seed(step.seed_of(purpose))
+            torch.default_generator.manual_seed(step.rng(purpose).initial_seed())
             return self.pipeline.forward_parameters(
                 torch.Size((n, self.image.channels, self.image.size, self.image.size))
             )

@@ -1,0 +1,151 @@
+"""What the adversarial loop knows, kept in the run folder and taken back after an interruption or a divergence."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from attrs import define, field
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from dfukit import checkpoint, rundir
+from dfukit.checkpoint import Checkpoint
+from dfukit.errors import DataError, DivergedError, Interrupted
+from dfukit.health import IN_A_ROW, ROLL_BACKS, Health
+from dfukit.interfaces import Augmentation
+from dfukit.judge import Judge
+from dfukit.portions import Portions
+from dfukit.progress import Progress
+from dfukit.rundir import RunDir
+from dfukit.world import World
+
+
+@define(eq=False)
+class Recovery:
+    """Keeps the loop's state in the run folder and takes it back."""
+
+    run: RunDir
+    networks: Mapping[str, nn.Module]
+    optimisers: Mapping[str, Optimizer]
+    augmentation: Augmentation
+    judge: Judge
+    health: Health
+    portions: Portions
+    progress: Progress
+    world: World
+    _start: Checkpoint | None = field(init=False, default=None)
+    """What to go back to until there is a checkpoint on the disk."""
+
+    def resume(self) -> int:
+        """Take back the newest whole checkpoint. The step it was made after; 0 where there is none."""
+        if self.world.first:
+            rundir.sweep(self.run)
+        found = checkpoint.newest(self.run.checkpoints, self.progress.say)
+        step = found.step if found else 0
+        if self.world.first and self.run.metrics.is_file():
+            self.judge.forget_after(step)
+        if found is None:
+            self._start = self.state(0)
+            return 0
+        try:
+            self.take(found)
+        except (RuntimeError, ValueError, KeyError, TypeError) as error:
+            reason = " ".join(str(error).split())[:300]
+            raise DataError(
+                f"{self.run.checkpoints}: step {step} does not fit the settings in {self.run.config.name}: {reason}; "
+                "put those settings back, or start a new run"
+            ) from None
+        self.progress.say(f"going on after step {step}")
+        return step
+
+    def save(self, step: int, interrupted: bool) -> None:
+        """Save the state. Raises Interrupted, once it is on the disk, where the user asked to stop."""
+        if self.world.first:
+            checkpoint.write(self.run.checkpoints, self.state(step))
+        self._start = None
+        if interrupted:
+            raise Interrupted(f"interrupted after step {step}, which is saved")
+
+    def roll_back(self, step: int) -> int:
+        """Go back to the newest checkpoint, with lower learning rates; the step it was made after.
+
+        Raises DivergedError the third time.
+        """
+        back = self._start or checkpoint.newest(self.run.checkpoints, self.progress.say)
+        if back is None:
+            raise DivergedError(
+                f"training diverged at step {step}, and {self.run.checkpoints} holds no whole checkpoint"
+            )
+        engine = self.state(step).engine
+        self.take(back)
+        self.world.any(False)  # all have read it before the first process writes it anew
+        self._restore_engine(engine)
+        self.health.roll_back()
+        if self.health.roll_backs >= ROLL_BACKS:
+            kept = self.judge.early_stop.kept_step
+            good = f"the weights of step {kept} are in {self.run.path}" if kept else "no evaluation was reached"
+            raise DivergedError(
+                f"training diverged: {IN_A_ROW} steps in a row without finite numbers, {ROLL_BACKS} times, lastly at "
+                f"step {step}; {good}; lower gan.lr_generator and gan.lr_critic, or use --precision fp32"
+            )
+        if self.world.first:
+            self.judge.forget_after(back.step)
+        self.judge.at = back.step
+        self.judge.say(
+            f"{IN_A_ROW} steps in a row without finite numbers up to step {step}: back to step {back.step}, with "
+            f"{self.health.rate:g} times the learning rates",
+        )
+        self.save(back.step, interrupted=False)
+        return back.step
+
+    def state(self, step: int) -> Checkpoint:
+        """Everything that the loop knows after `step` steps, copied."""
+        tensors = {
+            f"{owner}/{name}": tensor.detach().clone()
+            for owner, found in (
+                *((name, network.state_dict()) for name, network in self.networks.items()),
+                *((name, _optimiser_state(optimiser)) for name, optimiser in self.optimisers.items()),
+                ("augmentation", self.augmentation.state()),
+            )
+            for name, tensor in found.items()
+        }
+        engine = {"health": self.health.state(), "portion": self.portions.halved}
+        return Checkpoint(step, tensors, self.judge.state(), engine)
+
+    def take(self, back: Checkpoint) -> None:
+        """Take back what `state` returned."""
+        for name, network in self.networks.items():
+            network.load_state_dict(back.of(name))
+        for name, optimiser in self.optimisers.items():
+            _restore_optimiser(optimiser, back.of(name))
+        if learnt := back.of("augmentation"):
+            self.augmentation.restore(learnt)
+        self.judge.restore(back.judge)
+        self._restore_engine(back.engine)
+
+    def _restore_engine(self, engine: Mapping[str, Any]) -> None:
+        self.health.restore(engine["health"])
+        self.portions.take(engine["portion"])
+
+
+def _optimiser_state(optimiser: Optimizer) -> dict[str, Tensor]:
+    """By `<number of the parameter>/<name>`."""
+    state = optimiser.state_dict()["state"]
+    return {f"{number}/{name}": value for number, values in state.items() for name, value in values.items()}
+
+
+def _restore_optimiser(optimiser: Optimizer, tensors: Mapping[str, Tensor]) -> None:
+    parameters = [parameter for group in optimiser.param_groups for parameter in group["params"]]
+    optimiser.state.clear()
+    for key, value in tensors.items():
+        number, name = key.split("/", 1)
+        parameter = parameters[int(number)]
+        # Fused kernels walk the memory of both: moments must lie in memory as their parameter does.
+        as_parameter = value.shape == parameter.shape
+        optimiser.state[parameter][name] = (
+            torch.empty_like(parameter, dtype=value.dtype).copy_(value)
+            if as_parameter
+            else value.to(parameter.device, copy=True)
+        )
