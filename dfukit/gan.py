@@ -18,7 +18,7 @@ from dfukit.component import ImageSpec
 from dfukit.config import GanSettings, RunConfig
 from dfukit.descent import Descent, Terms, finite
 from dfukit.device import Compute
-from dfukit.errors import ConfigError
+from dfukit.errors import ConfigError, WeightsError
 from dfukit.health import Health
 from dfukit.interfaces import Augmentation, Batch, Critic, Generator, Loss, Scorer, Step
 from dfukit.interrupt import StopRequest
@@ -78,8 +78,6 @@ def train(
     torch.manual_seed(Step(seed, 0).seed_of("initial weights"))
     generator: Generator = _to(config.generator.build(image), device)
     critic: Critic = _to(config.critic.build(image), device)
-    if settings.start_from:
-        _start_from(RunDir(Path(settings.start_from)), generator, critic)
     averaged = copy.deepcopy(generator).requires_grad_(False)
     loss: Loss = config.loss.build(image)
     augmentation: Augmentation = config.augmentation.build(image)
@@ -116,6 +114,14 @@ def train(
     portions = Portions(len(world.share(batch_size)), "training", judge.say, world)
     descend_critic = Descent(critic, critic_optimiser, batch_size, portions, health, world)
     descend_generator = Descent(generator, generator_optimiser, batch_size, portions, health, world)
+
+    def begin() -> None:
+        """The first weights, where they are not random."""
+        if settings.start_from:
+            other = RunDir(Path(settings.start_from))
+            _take_weights(generator, other.generator_weights)
+            _take_weights(averaged, other.generator_weights)
+            _take_weights(critic, other.critic_weights)
 
     def draw(turn: Step, n: int) -> Batch:
         """Random real pictures, and as many fakes of the same classes."""
@@ -190,7 +196,7 @@ def train(
             progress=progress,
             world=world,
         )
-        done = recovery.resume()
+        done = recovery.resume(begin)
         if settings.budget:
             fitted = _fit_budget(settings, done, take_step, judge, recovery, averaged, critic)
             judge.settings, judge.steps = fitted, fitted.steps
@@ -277,10 +283,16 @@ def _fit_budget(
     return fitted
 
 
-def _start_from(run: RunDir, generator: Generator, critic: Critic) -> None:
-    """Take the weights of another run. Raises WeightsError where they do not fit."""
-    weights.load_into(generator, run.generator_weights)
-    weights.load_into(critic, run.critic_weights)
+def _take_weights(network: nn.Module, path: Path) -> None:
+    """The weights of another run. Raises WeightsError where they are those of another network."""
+    weights.describe(path)
+    try:
+        weights.load_into(network, path)
+    except WeightsError:
+        raise WeightsError(
+            f"gan.start_from: {path} does not fit this run's networks: use the components, their settings and the "
+            "gan.size of that run, and pictures of as many classes"
+        ) from None
 
 
 def _set_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:

@@ -10,12 +10,12 @@ import numpy as np
 import torch
 from attrs import frozen
 
-from dfukit import classify, device, environment, gan, phantom, registry, report, rundir, scoring, weights
+from dfukit import classify, device, environment, extension, gan, phantom, registry, report, rundir, scoring, weights
 from dfukit import config as configuration
 from dfukit.component import ImageSpec
 from dfukit.config import RunConfig
 from dfukit.device import Compute
-from dfukit.errors import DataError
+from dfukit.errors import ConfigError, DataError
 from dfukit.gan import GanPictures, TrainedGan
 from dfukit.images import ImageSet, Split, load, make_split, read_split, write_split
 from dfukit.images.split import PARTS
@@ -25,6 +25,7 @@ from dfukit.predict import LoadedClassifier, load_classifier
 from dfukit.progress import Progress, Silent, counter
 from dfukit.rundir import RunDir
 from dfukit.sample import LoadedGenerator, Samples, load_generator, read_samples
+from dfukit.world import ALONE, World, joined
 
 MIN_VALIDATION = 10
 """Validation pictures below which there is no stopping distance."""
@@ -102,12 +103,14 @@ def run(
     precision: str = "",
     seed: int | None = None,
     resume: str | Path = "",
+    extend: int | str = "",
     progress: Progress | None = None,
 ) -> Run:
     """The same as `dfukit run`. `settings` takes what `--set` takes: {"gan.steps": 1000}.
 
     Empty arguments are not set. `resume` goes on with a run that was interrupted, by its folder, its name in `out` or
-    "latest"; its settings are its own. Raises the errors of dfukit.errors; Interrupted says how to go on.
+    "latest"; its settings are its own. `extend` trains its GAN on, once that has ended, for so many steps or a time
+    such as "30m". Raises the errors of dfukit.errors; Interrupted says how to go on.
     """
     named = {
         "data.path": str(data),
@@ -130,7 +133,9 @@ def run(
         configuration.refuse_with_resume([*given, *(key for key, value in others.items() if value)])
         folder = rundir.open_run(resume, Path(out))
         resolved = configuration.resolve(registry.load(), file=folder.config)
-        return _go(resolved, folder, progress or Silent())
+        return _go(resolved, folder, progress or Silent(), str(extend))
+    if extend:
+        raise ConfigError("extend is for a run that has ended: name it with resume")
     resolved = configuration.resolve(
         registry.load(),
         preset=preset,
@@ -143,31 +148,43 @@ def run(
     return _go(resolved, folder, progress or Silent())
 
 
-def _go(config: RunConfig, folder: RunDir, progress: Progress) -> Run:
+def _go(config: RunConfig, folder: RunDir, progress: Progress, extend: str = "") -> Run:
     with continued_by(f"dfukit.run(resume={str(folder.path)!r})"):
-        return execute(config, folder, progress)
+        return execute(config, folder, progress, extend)
 
 
-def execute(config: RunConfig, folder: RunDir, progress: Progress) -> Run:
+def execute(config: RunConfig, folder: RunDir | None, progress: Progress, extend: str = "") -> Run:
     """Everything: pictures, GAN, synthetic set, scores, classifiers, report.
 
     In the folder of a run that was interrupted, the GAN goes on where it was, and what comes after it is made anew.
+    Under torchrun the processes share the GAN and the scores; the first one does the rest, and it alone knows the
+    folder, which may be None in the others.
     """
-    compute, images, split, image = prepare(config, folder, progress)
-    trained = train_gan(config, folder, compute, images, split, image, progress)
-    samples = draw_samples(config, folder, trained, split)
-    score_samples(config, folder, compute, images, split, samples, progress)
-    classify_arms(config, folder, compute, images, split, image, samples, progress)
-    report.write(folder, config, images, split, config.report.share)
-    return Run(folder)
+    with joined() as world:
+        config, run = _enter(config, folder, extend, world)
+        compute, images, split, image = prepare(config, run, progress, world)
+        trained = train_gan(config, run, compute, images, split, image, progress, world)
+        samples = draw_samples(config, run, trained, split, world)
+        score_samples(config, run, compute, images, split, samples, progress, world)
+    if world.first:
+        classify_arms(config, run, compute, images, split, image, samples, progress)
+        report.write(run, config, images, split, config.report.share)
+    return Run(run)
 
 
-def execute_train(config: RunConfig, folder: RunDir, progress: Progress) -> Run:
+def execute_train(config: RunConfig, folder: RunDir | None, progress: Progress, extend: str = "") -> Run:
     """The pictures, the GAN and its synthetic set."""
-    compute, images, split, image = prepare(config, folder, progress)
-    trained = train_gan(config, folder, compute, images, split, image, progress)
-    draw_samples(config, folder, trained, split)
-    return Run(folder)
+    with joined() as world:
+        config, run = _enter(config, folder, extend, world)
+        compute, images, split, image = prepare(config, run, progress, world)
+        trained = train_gan(config, run, compute, images, split, image, progress, world)
+        draw_samples(config, run, trained, split, world)
+    return Run(run)
+
+
+def _enter(config: RunConfig, folder: RunDir | None, extend: str, world: World) -> tuple[RunConfig, RunDir]:
+    run = RunDir(world.folder(folder.path if folder else None))
+    return (extension.extend(config, run, extend, world) if extend else config), run
 
 
 def execute_classify(folder: RunDir, progress: Progress) -> Run:
@@ -192,18 +209,24 @@ def execute_report(folder: RunDir, share: bool, progress: Progress) -> Run:
     return Run(folder)
 
 
-def prepare(config: RunConfig, folder: RunDir, progress: Progress) -> tuple[Compute, ImageSet, Split, ImageSpec]:
+def prepare(
+    config: RunConfig, folder: RunDir, progress: Progress, world: World = ALONE
+) -> tuple[Compute, ImageSet, Split, ImageSpec]:
     """Device, pictures and split, with what they are written down in the run folder.
 
     Raises DataError where the run began with other pictures: those of its test part may be among them.
     """
     compute = device.choose(config.run)
     progress.say(f"run folder {folder.path}, on {compute}")
-    known = environment.describe(registry.load(), str(compute), torch.get_num_threads())
-    rundir.write_json(folder.environment, known)
+    if config.gan.start_from and not folder.checkpoints.is_dir():
+        weights.describe(RunDir(Path(config.gan.start_from)).generator_weights)  # before the pictures are read
+    if world.first:
+        known = environment.describe(registry.load(), str(compute), torch.get_num_threads())
+        rundir.write_json(folder.environment, known)
     images = load_images(config, progress)
     split = make_split(images, config.data)
-    _write_data(folder, images, split)
+    if world.first:
+        _write_data(folder, images, split)
     for warning in images.check.warnings:
         progress.say(f"warning: {warning}")
     image = image_spec(config, images)
@@ -233,9 +256,10 @@ def train_gan(
     split: Split,
     image: ImageSpec,
     progress: Progress,
+    world: World = ALONE,
 ) -> TrainedGan:
     """Train the generator and the critic on the training part, stopped by the validation part; once for each run."""
-    if folder.training.is_file():
+    if world.any(folder.training.is_file()):
         progress.say(f"the GAN of {folder.name} is trained: only what comes after it is made anew")
         return gan.read(folder)
     pixels = images.at(image.size)
@@ -251,19 +275,21 @@ def train_gan(
         )
     shares = np.bincount(pictures.training_labels, minlength=len(images.classes)) / len(pictures.training_labels)
     facts = {"phantom": images.phantom, "class_shares": [round(float(share), 6) for share in shares]}
-    trained = gan.train(config, image, pictures, compute, folder, facts, distance, progress)
-    rundir.write_json(folder.training, trained.summary)
+    trained = gan.train(config, image, pictures, compute, folder, facts, distance, progress, world)
+    if world.first:
+        rundir.write_json(folder.training, trained.summary)
     progress.say(f"GAN: {trained.summary['steps']} steps, those of step {trained.summary['kept_step']} are kept")
     return trained
 
 
-def draw_samples(config: RunConfig, folder: RunDir, trained: TrainedGan, split: Split) -> Samples:
+def draw_samples(config: RunConfig, folder: RunDir, trained: TrainedGan, split: Split, world: World = ALONE) -> Samples:
     """The synthetic set: its classes as often as in the training part, so that being synthetic tells no class."""
     generator = LoadedGenerator(trained.generator, trained.generator_description)
     # A seed of its own, so that `dfukit sample RUN` draws other pictures than these.
     seed = Step(config.run.seed, 0).seed_of("synthetic set")
     samples = generator.sample(config.sample.count or len(split.train), seed=seed)
-    samples.save(folder.synthetic)
+    if world.first:
+        samples.save(folder.synthetic)
     return samples
 
 
@@ -275,6 +301,7 @@ def score_samples(
     split: Split,
     samples: Samples,
     progress: Progress,
+    world: World = ALONE,
 ) -> None:
     """Score the synthetic set against the training and the test part."""
     pixels = images.at(config.gan.size)
@@ -291,8 +318,10 @@ def score_samples(
         compute=compute,
         seed=config.run.seed,
         progress=progress,
+        world=world,
     )
-    rundir.write_json(folder.scores, scores)
+    if world.first:
+        rundir.write_json(folder.scores, scores)
 
 
 def classify_arms(

@@ -15,13 +15,14 @@ from typing import Any
 import tomli_w
 import torch
 
-from dfukit import device
+from dfukit import device, schedule
 from dfukit.component import ImageSpec
 from dfukit.config import RunConfig
 from dfukit.device import Compute
 from dfukit.errors import DataError
 from dfukit.images.find import check_root
 from dfukit.interfaces import Batch, Critic, Generator, Loss, Parts, Step
+from dfukit.settings import seconds
 from dfukit.weights import Description
 
 SMALL_BATCH = 8
@@ -66,11 +67,14 @@ def _estimate(config: RunConfig) -> dict[str, Any]:
     pictures = _count(config)
     training = max(int(pictures * config.data.train), 1)
     batch_size = min(config.gan.batch_size, training)
-    steps = config.gan.steps or config.gan.epochs * max(1, training // batch_size)
     image = ImageSpec(config.gan.size, 3, CLASSES, CLASSES[0])
     before = _memory()
     critic: Critic = config.critic.build(image)
     gan_seconds = _gan_step(config, image, critic, compute) * batch_size / SMALL_BATCH
+    gan = config.gan
+    if gan.budget:
+        gan = schedule.fit(gan, 0, seconds(gan.budget), gan_seconds, 0.0)  # evaluations are not counted here
+    steps = schedule.steps(gan, max(1, training // batch_size))
     classifier_seconds = _classifier_step(config, image, critic, compute) / SMALL_BATCH
     epochs = config.classify.epochs
     pictures_seen = config.classify.batch_size * config.classify.steps if config.classify.steps else epochs * training

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -38,8 +38,8 @@ class Recovery:
     _start: Checkpoint | None = field(init=False, default=None)
     """What to go back to until there is a checkpoint on the disk."""
 
-    def resume(self) -> int:
-        """Take back the newest whole checkpoint. The step it was made after; 0 where there is none."""
+    def resume(self, begin: Callable[[], None]) -> int:
+        """Take back the newest whole checkpoint, or else `begin`. The step it was made after; 0 where there is none."""
         if self.world.first:
             rundir.sweep(self.run)
         found = checkpoint.newest(self.run.checkpoints, self.progress.say)
@@ -47,6 +47,7 @@ class Recovery:
         if self.world.first and self.run.metrics.is_file():
             self.judge.forget_after(step)
         if found is None:
+            begin()
             self._start = self.state(0)
             return 0
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 
 import click
@@ -82,5 +83,7 @@ def main() -> None:
 
 
 def _fail(text: str, code: int) -> None:
-    click.echo(f"Error: {text}", err=True)
+    rank = os.environ.get("RANK", "0")
+    where = "" if rank == "0" else f" in process {rank}"  # of those that torchrun started
+    click.echo(f"Error{where}: {text}", err=True)
     sys.exit(code)

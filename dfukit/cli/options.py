@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -96,11 +97,19 @@ def configure(options: dict[str, Any]) -> RunConfig:
     )
 
 
+def first_process() -> bool:
+    """Whether this is the process that speaks and writes: alone, or the first of those that torchrun started."""
+    return os.environ.get("RANK", "0") == "0"
+
+
 @contextmanager
 def showing() -> Iterator[Progress]:
     """Progress for a person: bars on a terminal, plain lines elsewhere; always on standard error."""
-    from dfukit.progress import Lines, Live
+    from dfukit.progress import Lines, Live, Silent
 
+    if not first_process():
+        yield Silent()
+        return
     if not sys.stderr.isatty():
         yield Lines()
         return
@@ -109,6 +118,12 @@ def showing() -> Iterator[Progress]:
         yield live
     finally:
         live.stop()
+
+
+def tell(result: Any, as_json: bool) -> None:
+    """A result on standard output, as JSON (its `as_table`) or for a person (its `as_text`), by the first process."""
+    if first_process():
+        emit(result.as_table()) if as_json else click.echo(result.as_text())
 
 
 def emit(document: Any) -> None:

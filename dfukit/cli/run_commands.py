@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import shlex
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 from click.core import ParameterSource
 
-from dfukit.cli.options import configuration_options, configure, emit, json_option, showing
+from dfukit.cli.options import configuration_options, configure, emit, first_process, json_option, showing, tell
 from dfukit.interrupt import StopRequest, continued_by
 
 if TYPE_CHECKING:
@@ -26,11 +26,20 @@ RESUME = click.option(
 )
 
 
+EXTEND = click.option(
+    "--extend",
+    metavar="STEPS|TIME",
+    default="",
+    help="With --resume: train a GAN that has ended on, for 2000 steps or 30m.",
+)
+
+
 @click.command()
 @configuration_options
 @RUNS
 @click.option("--name", default="", help="Name of the run folder [time and components].")
 @RESUME
+@EXTEND
 @click.option("--share", is_flag=True, help="A report without real pixels, file names, paths and host.")
 @click.option(
     "--dry-run", is_flag=True, help="Print the configuration, where it comes from, and an estimate; write nothing."
@@ -43,6 +52,7 @@ def run(
     out: Path,
     name: str,
     resume: str,
+    extend: str,
     share: bool,
     dry_run: bool,
     as_json: bool,
@@ -55,6 +65,7 @@ def run(
     if resume:
         config, folder = _reopen(context, resume, out)
     else:
+        _refuse_extend(extend)
         if share:
             options["assignments"] = (*options["assignments"], "report.share=true")
         config = configure(options)
@@ -68,11 +79,8 @@ def run(
     with _continued("run", folder), showing() as progress:
         with StopRequest():  # an import that is cut short leaves halves of packages behind
             from dfukit import pipeline
-        finished = pipeline.execute(config, folder, progress)
-    if as_json:
-        emit(finished.as_table())
-    else:
-        click.echo(finished.as_text())
+        finished = pipeline.execute(config, folder, progress, extend)
+    tell(finished, as_json)
 
 
 @click.command()
@@ -80,20 +88,24 @@ def run(
 @RUNS
 @click.option("--name", default="", help="Name of the run folder [time and generator].")
 @RESUME
+@EXTEND
 @json_option
 @click.pass_context
-def train(context: click.Context, /, out: Path, name: str, resume: str, as_json: bool, **options: Any) -> None:
+def train(
+    context: click.Context, /, out: Path, name: str, resume: str, extend: str, as_json: bool, **options: Any
+) -> None:
     """Train a GAN, draw its synthetic set, and stop there."""
     if resume:
         config, folder = _reopen(context, resume, out)
     else:
+        _refuse_extend(extend)
         config = configure(options)
         folder = _create(out, name, config, (config.generator.name,))
     with _continued("train", folder), showing() as progress:
         with StopRequest():  # an import that is cut short leaves halves of packages behind
             from dfukit import pipeline
-        finished = pipeline.execute_train(config, folder, progress)
-    emit(finished.as_table()) if as_json else click.echo(finished.as_text())
+        finished = pipeline.execute_train(config, folder, progress, extend)
+    tell(finished, as_json)
 
 
 @click.command()
@@ -109,7 +121,7 @@ def classify(run: str, out: Path, as_json: bool) -> None:
         from dfukit import pipeline
 
         finished = pipeline.execute_classify(folder, progress)
-    emit(finished.as_table()) if as_json else click.echo(finished.as_text())
+    tell(finished, as_json)
 
 
 @click.command()
@@ -129,16 +141,26 @@ def report(run: str, out: Path, share: bool, as_json: bool) -> None:
     emit(finished.as_table()) if as_json else click.echo(str(finished.folder.report))
 
 
-def _create(out: Path, name: str, config: RunConfig, components: tuple[str, ...]) -> RunDir:
-    """The run folder with its configuration, before anything heavy is imported."""
+def _refuse_extend(extend: str) -> None:
+    """Raises ConfigError where a run that does not exist yet is to be extended."""
+    if extend:
+        from dfukit.errors import ConfigError
+
+        raise ConfigError("--extend is for a run that has ended: name it with --resume")
+
+
+def _create(out: Path, name: str, config: RunConfig, components: tuple[str, ...]) -> RunDir | None:
+    """The run folder with its configuration, before anything heavy is imported; the first process makes it."""
     from dfukit import rundir
 
+    if not first_process():
+        return None
     folder = rundir.create(out, name, components)
     rundir.write_toml(folder.config, config.as_table())
     return folder
 
 
-def _reopen(context: click.Context, resume: str, out: Path) -> tuple[RunConfig, RunDir]:
+def _reopen(context: click.Context, resume: str, out: Path) -> tuple[RunConfig, RunDir | None]:
     """The settings and the folder of an earlier run; raises ConfigError for an option that would change them."""
     from dfukit import config, registry, rundir
 
@@ -146,7 +168,7 @@ def _reopen(context: click.Context, resume: str, out: Path) -> tuple[RunConfig, 
         [
             parameter.opts[0]
             for parameter in context.command.params
-            if parameter.name not in ("resume", "out", "as_json")
+            if parameter.name not in ("resume", "extend", "out", "as_json")
             and context.get_parameter_source(parameter.name or "") is ParameterSource.COMMANDLINE
         ]
     )
@@ -154,6 +176,8 @@ def _reopen(context: click.Context, resume: str, out: Path) -> tuple[RunConfig, 
     return config.resolve(registry.load(), file=folder.config), folder
 
 
-def _continued(command: str, folder: RunDir) -> AbstractContextManager[None]:
+def _continued(command: str, folder: RunDir | None) -> AbstractContextManager[None]:
     """An interruption names the command that goes on."""
+    if folder is None:
+        return nullcontext()
     return continued_by(f"dfukit {command} --resume {shlex.quote(str(folder.path))}")

@@ -13,8 +13,10 @@ from dfukit import pretrained
 from dfukit.device import Compute
 from dfukit.errors import DfukitError, PluginError, WeightsError
 from dfukit.interfaces import Extractor, Metric, Step, View
+from dfukit.portions import Portions
 from dfukit.progress import Progress
 from dfukit.registry import Registry
+from dfukit.world import ALONE, World
 
 BATCH = 32
 BEST = "inception"
@@ -104,11 +106,13 @@ class Sets:
         step: Step,
         compute: Compute,
         progress: Progress,
+        world: World = ALONE,
     ) -> None:
         self.step = step
         self._pixels, self._groups = dict(pixels), dict(groups)
         # Reported scores are made in float32.
-        self._compute, self._progress = evolve(compute, bf16=False), progress
+        self._compute, self._progress, self._world = evolve(compute, bf16=False), progress, world
+        self._portions = Portions(BATCH, "scoring", progress.say, world)
         self._outputs: dict[tuple[int, str], dict[str, np.ndarray]] = {}
         for name in self._pixels:
             if (n := len(self._pixels[name])) > most:
@@ -133,9 +137,14 @@ class Sets:
         return View(features=outputs["features"], logits=outputs.get("logits"), groups=groups)
 
     def _extract(self, name: str, extractor: Extractor) -> dict[str, np.ndarray]:
-        pixels, batches = self._pixels[name], []
         extractor.to(self._compute.device)
-        for start in range(0, len(pixels), BATCH):
-            batches.append(extract(extractor, pixels[start : start + BATCH], self._compute))
-            self._progress.update(f"features of {name}", min(start + BATCH, len(pixels)), len(pixels))
-        return {key: np.concatenate([batch[key] for batch in batches]) for key in batches[0]}
+        return self._portions.attempt(lambda: self._features(name, extractor))
+
+    def _features(self, name: str, extractor: Extractor) -> dict[str, np.ndarray]:
+        pixels, batches = self._pixels[name], []
+        mine = self._world.share(len(pixels))
+        for rows in self._portions.of(mine):
+            batches.append(extract(extractor, pixels[rows.start : rows.stop], self._compute))
+            self._progress.update(f"features of {name}", rows.stop - mine.start, len(mine))
+        own = {key: np.concatenate([batch[key] for batch in batches]) for key in batches[0]}
+        return {key: self._world.gather(torch.from_numpy(rows), len(pixels)).numpy() for key, rows in own.items()}

@@ -17,6 +17,7 @@ from dfukit.interfaces import Extractor, Metric, Score, Step, View
 from dfukit.progress import Progress
 from dfukit.registry import Registry
 from dfukit.scoring.extraction import Extractors, Sets, Settings
+from dfukit.world import ALONE, World
 
 MIN_PICTURES = 10
 """Pictures below which a set is not scored."""
@@ -39,6 +40,7 @@ def score(
     compute: Compute,
     seed: int,
     progress: Progress,
+    world: World = ALONE,
 ) -> dict[str, dict[str, Any]]:
     """The content of scores.json: {metric: {"value", "n", "interval", "real_vs_real", "reason", ...}}.
 
@@ -57,9 +59,9 @@ def score(
     function of the seed.
 
     Where an extractor cannot be had, the value is null with the reason, and the metrics suggested in place of those are
-    added. Raises ConfigError for an unknown extractor.
+    added. Several processes share the extraction. Raises ConfigError for an unknown extractor.
     """
-    sets = Sets({**parts, "synthetic": fake}, groups, pictures, Step(seed, 0), compute, progress)
+    sets = Sets({**parts, "synthetic": fake}, groups, pictures, Step(seed, 0), compute, progress, world)
     extractors = Extractors(registry, extractor, extractor_settings, progress)
     content: dict[str, dict[str, Any]] = {}
     queue = list(metrics)
