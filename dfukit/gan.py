@@ -263,6 +263,8 @@ def _fit_budget(
     critic: Critic,
 ) -> GanSettings:
     """The settings that fill the time budget, after a measurement whose steps are taken back."""
+    left = seconds(settings.budget) - (0.0 if done else judge.elapsed)
+    began = time.monotonic()
     before = recovery.state(done)
     take_step(done)  # the first one allocates, and is no measure
     times: list[float] = []
@@ -274,7 +276,7 @@ def _fit_budget(
     evaluation = judge.rehearse(averaged, critic)
     recovery.take(before)
     step = recovery.world.largest(float(np.median(times)))
-    left = recovery.world.largest(seconds(settings.budget) - (judge.elapsed if not done else 0.0))
+    left = recovery.world.largest(left - (time.monotonic() - began))
     fitted = schedule.fit(settings, done, max(left, step), step, recovery.world.largest(evaluation))
     judge.say(
         f"budget {settings.budget}: {fitted.steps - done} steps of {step:.3g} s, an evaluation of {evaluation:.3g} s "

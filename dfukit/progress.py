@@ -34,7 +34,7 @@ class Lines:
     def __init__(self, stream: TextIO | None = None, seconds: float = 15.0) -> None:
         self._stream = stream or sys.stderr
         self._seconds = seconds
-        self._started: dict[str, float] = {}
+        self._started: dict[str, tuple[float, int]] = {}
         self._last: dict[str, float] = {}
 
     def say(self, text: str) -> None:
@@ -43,14 +43,16 @@ class Lines:
 
     def update(self, task: str, done: int, total: int, note: str = "") -> None:
         now = time.monotonic()
-        started = self._started.setdefault(task, now)
+        # What was done before the first update was done by an earlier process, or in no time.
+        started, before = self._started.setdefault(task, (now, done))
         if done < total and now - self._last.setdefault(task, now) < self._seconds:
             return
         self._last[task] = now
         elapsed = now - started
-        left = (
-            f", {_duration(elapsed / done * (total - done))} left" if 0 < done < total else f" in {_duration(elapsed)}"
-        )
+        if done >= total:
+            left = f" in {_duration(elapsed)}"
+        else:
+            left = f", {_duration(elapsed / (done - before) * (total - done))} left" if done > before else ""
         self.say(f"{task}: {done}/{total}{left}{f' ({note})' if note else ''}")
         if done >= total:
             del self._started[task], self._last[task]

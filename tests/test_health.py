@@ -1,0 +1,317 @@
+"""Numbers that are not finite, and memory that ends: steps are skipped, taken back, or made in smaller portions."""
+
+from __future__ import annotations
+
+import math
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from small_gan import Faulty, Listening, Signal, train
+from torch import nn
+
+from dfukit import DfukitError, DivergedError, Interrupted, checkpoint
+from dfukit.descent import Descent
+from dfukit.health import Health
+from dfukit.interfaces import Step
+from dfukit.judge import Judge
+from dfukit.portions import Portions
+from dfukit.rundir import RunDir
+from dfukit.world import ALONE
+
+NAN, INF = math.nan, math.inf
+
+
+@pytest.fixture(autouse=True)
+def _without_fault() -> Iterator[None]:
+    yield
+    Faulty.fault = staticmethod(lambda turn, step: None)
+
+
+def fault(turn: str, steps: set[int], factor: float) -> None:
+    """The loss of that turn is multiplied in those steps, counted from 1."""
+    Faulty.fault = staticmethod(lambda at, step: factor if at == turn and step.index + 1 in steps else None)
+
+
+def state(folder: Path, step: int) -> checkpoint.Checkpoint:
+    found = checkpoint.newest(folder / "checkpoints", lambda text: None)
+    assert found is not None
+    assert found.step == step
+    return found
+
+
+@pytest.mark.parametrize("factor", [NAN, INF])
+@pytest.mark.parametrize(
+    ("turn", "owner", "other"), [("critic", "critic", "generator"), ("generator", "generator", "critic")]
+)
+def test_a_step_that_is_not_finite_is_skipped_and_counted(
+    tmp_path: Path, turn: str, owner: str, other: str, factor: float
+) -> None:
+    train(tmp_path / "before", **{"gan.steps": 1, "gan.evaluate_every": 1})
+    fault(owner, {2}, factor)
+    trained = train(tmp_path / "faulty", **{"gan.steps": 2, "gan.evaluate_every": 1})
+    before, after = state(tmp_path / "before", 1), state(tmp_path / "faulty", 2)
+    learnt = {name: dict(getattr(trained, name).named_parameters()) for name in (owner, other)}
+    same = {
+        owner: all(torch.equal(before.of(owner)[name], after.of(owner)[name]) for name in names)
+        for owner, names in learnt.items()
+    }
+    assert same == {owner: True, other: False}
+    assert before.of(f"{owner} optimiser")["0/step"] == after.of(f"{owner} optimiser")["0/step"]
+    assert trained.summary["skipped_steps"] == 1
+    assert RunDir(tmp_path / "faulty").events()[-2]["skipped"] == 1
+
+
+def test_training_goes_on_after_two_skipped_steps(tmp_path: Path) -> None:
+    fault("critic", {3, 4, 6}, NAN)
+    summary = train(tmp_path).summary
+    assert (summary["steps"], summary["skipped_steps"], summary["roll_backs"]) == (8, 3, 0)
+    for tensor in state(tmp_path, 8).tensors.values():
+        assert tensor.isfinite().all()
+
+
+def test_three_skipped_steps_in_a_row_go_back_to_the_checkpoint_at_half_the_rate(tmp_path: Path) -> None:
+    tries: list[tuple[int, str]] = []
+
+    def once(turn: str, step: Step) -> float | None:
+        tries.append((step.index + 1, turn))
+        again = tries.count((step.index + 1, turn)) > 1
+        return NAN if turn == "generator" and step.index + 1 in (3, 4, 5) and not again else None
+
+    Faulty.fault = staticmethod(once)
+    listening = Listening()
+    summary = train(tmp_path, listening).summary
+    assert [step for step, turn in tries if turn == "generator"] == [1, 2, 3, 4, 5, 5, 6, 7, 8]  # back to 4
+    assert (summary["steps"], summary["skipped_steps"], summary["roll_backs"]) == (8, 3, 1)
+    (line,) = [line for line in listening.said if "back to step" in line]
+    assert "back to step 4, with 0.5 times the learning rates" in line
+    events = RunDir(tmp_path).events()
+    assert [event["text"] for event in events if event["phase"] == "note"] == [line]
+    assert [event["rate"] for event in events if "rate" in event] == [1, 1, 1, 1, 0.5, 0.5, 0.5, 0.5]
+
+
+def test_before_the_first_checkpoint_training_goes_back_to_its_beginning(tmp_path: Path) -> None:
+    asked: list[int] = []
+
+    def once(turn: str, step: Step) -> float | None:
+        asked.append(step.index + 1)
+        return NAN if turn == "critic" and step.index < 3 and len(asked) < 7 else None
+
+    Faulty.fault = staticmethod(once)
+    summary = train(tmp_path, **{"gan.evaluate_every": 4}).summary
+    assert (summary["steps"], summary["roll_backs"], summary["skipped_steps"]) == (8, 1, 3)
+    assert asked[6] == 1
+
+
+@pytest.mark.parametrize("turn", ["critic", "generator"])
+def test_the_third_roll_back_ends_training_with_the_last_good_weights(tmp_path: Path, turn: str) -> None:
+    good = train(tmp_path / "good", **{"gan.steps": 4, "gan.evaluate_every": 4})
+    assert good.summary["kept_step"] == 4
+    fault(turn, {5, 6, 7}, NAN)
+    with pytest.raises(
+        DivergedError, match=r"3 steps in a row .* 3 times, .* step 7; .*lower gan\.lr_generator"
+    ) as ended:
+        train(tmp_path / "bad", **{"gan.steps": 20, "gan.evaluate_every": 4})
+    assert ended.value.exit_code == 5
+    for name in ("generator.safetensors", "critic.safetensors"):
+        assert (tmp_path / "bad" / name).read_bytes() == (tmp_path / "good" / name).read_bytes()
+
+
+def test_a_run_interrupted_after_a_roll_back_goes_on_to_the_same_bytes(tmp_path: Path) -> None:
+    def faults() -> None:
+        seen: set[int] = set()
+
+        def once(turn: str, step: Step) -> float | None:
+            first = step.index not in seen
+            seen.add(step.index)
+            return NAN if turn == "critic" and step.index in (2, 3, 4) and first else None
+
+        Faulty.fault = staticmethod(once)
+
+    faults()
+    train(tmp_path / "whole")
+    faults()
+    with pytest.raises(Interrupted):
+        train(tmp_path / "cut", Signal(6, lambda: signal.raise_signal(signal.SIGTERM)))
+    assert state(tmp_path / "cut", 6).engine["health"] == {"roll_backs": 1, "skipped": 3, "in_a_row": 0}
+    summary = train(tmp_path / "cut").summary
+    assert (summary["roll_backs"], summary["skipped_steps"]) == (1, 3)
+    for name in ("generator.safetensors", "critic.safetensors"):
+        assert (tmp_path / "cut" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+
+
+class Distance:
+    """Answers what it is told, in turn."""
+
+    name = "told"
+
+    def __init__(self, *answers: float | Exception) -> None:
+        self.answers = iter(answers)
+
+    def measure(self, fake: np.ndarray) -> tuple[float, float]:
+        answer = next(self.answers)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer, 0.0
+
+
+@pytest.mark.parametrize("bad", [NAN, INF])
+def test_a_score_that_is_not_finite_is_no_improvement_and_ends_nothing(tmp_path: Path, bad: float) -> None:
+    trained = train(tmp_path, distance=Distance(3.0, bad, 2.0, bad), **{"gan.patience": 2})
+    assert (trained.summary["steps"], trained.summary["kept_step"], trained.summary["best_distance"]) == (8, 6, 2.0)
+    scored = [event for event in RunDir(tmp_path).events() if "diversity" in event]
+    assert [event.get("distance") for event in scored] == [3.0, None, 2.0, None]
+
+
+def test_scoring_does_not_change_training(tmp_path: Path) -> None:
+    train(tmp_path / "often", distance=Distance(*range(9)), **{"gan.evaluate_every": 1})
+    train(tmp_path / "never", **{"gan.evaluate_every": 8})
+    often, never = state(tmp_path / "often", 8), state(tmp_path / "never", 8)
+    for owner in ("generator", "critic", "generator optimiser", "critic optimiser"):
+        assert all(torch.equal(often.of(owner)[name], value) for name, value in never.of(owner).items())
+
+
+def no_memory() -> Exception:
+    return torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        no_memory(),
+        MemoryError(),
+        RuntimeError("[enforce fail at alloc_cpu.cpp:127] DefaultCPUAllocator: can't allocate memory: you tried ..."),
+    ],
+)
+@pytest.mark.parametrize("turn", ["critic", "generator"])
+def test_out_of_memory_halves_the_portions_once_and_trains_the_same(
+    tmp_path: Path, turn: str, error: Exception
+) -> None:
+    plain = train(tmp_path / "plain").summary
+    assert plain["pictures_at_a_time"] == 8
+    parts: list[int] = []
+
+    def full(at: str, step: Step) -> None:
+        if at == turn and step.index == 1 and not parts:
+            parts.append(step.index)
+            raise error
+
+    Faulty.fault = staticmethod(full)
+    listening = Listening()
+    trained = train(tmp_path / "full", listening)
+    assert [line for line in listening.said if "memory" in line] == [
+        "out of memory: training goes on with 4 pictures at a time"
+    ]
+    assert trained.summary["pictures_at_a_time"] == 4
+    assert trained.summary["steps"] == 8
+    assert any(
+        "4 pictures at a time" in event["text"]
+        for event in RunDir(tmp_path / "full").events()
+        if event["phase"] == "note"
+    )
+
+
+def test_portions_that_are_still_too_large_are_halved_down_to_one_picture_and_then_it_is_an_error(
+    tmp_path: Path,
+) -> None:
+    def full(at: str, step: Step) -> None:
+        raise no_memory()
+
+    Faulty.fault = staticmethod(full)
+    listening = Listening()
+    with pytest.raises(DfukitError, match=r"out of memory: training does not fit even one picture .* lower gan\.size"):
+        train(tmp_path, listening)
+    assert [line.split(" with ")[1][0] for line in listening.said if "memory" in line] == ["4", "2", "1"]
+
+
+def test_smaller_portions_are_kept_across_an_interruption(tmp_path: Path) -> None:
+    def full(at: str, step: Step) -> None:
+        if step.index == 0 and not step.first:
+            Faulty.fault = staticmethod(lambda turn, step: None)
+            raise no_memory()
+
+    Faulty.fault = staticmethod(full)
+    with pytest.raises(Interrupted):
+        train(tmp_path, Signal(3, lambda: signal.raise_signal(signal.SIGINT)))
+    assert train(tmp_path).summary["pictures_at_a_time"] == 4
+
+
+def test_another_error_of_torch_is_no_lack_of_memory(tmp_path: Path) -> None:
+    def broken(at: str, step: Step) -> None:
+        raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
+
+    Faulty.fault = staticmethod(broken)
+    with pytest.raises(RuntimeError, match="mat1"):
+        train(tmp_path)
+
+
+def test_out_of_memory_while_scoring_halves_its_portions_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes: list[int] = []
+    look = Judge._diversity
+
+    def full(self: Judge, fake: torch.Tensor) -> float:
+        sizes.append(self.portions.size)
+        if len(sizes) == 1:
+            raise no_memory()
+        return look(self, fake)
+
+    monkeypatch.setattr(Judge, "_diversity", full)
+    listening = Listening()
+    trained = train(tmp_path, listening, Distance(4.0, 3.0, 2.0, 1.0))
+    assert sizes == [64, 32, 32, 32, 32]
+    assert "out of memory: scoring goes on with 32 pictures at a time" in listening.said
+    assert (trained.summary["pictures_at_a_time"], trained.summary["kept_step"]) == (8, 8)
+
+
+@pytest.mark.parametrize("portion", [1, 3, 5])
+def test_gradients_of_portions_add_up_to_those_of_the_batch(portion: int) -> None:
+    torch.manual_seed(0)
+    network, data = nn.Linear(6, 1).double(), torch.randn(10, 6, dtype=torch.float64)
+
+    def terms(turn: Step, n: int) -> dict[str, torch.Tensor]:
+        scores = network(data[turn.first : turn.first + n]).squeeze(1)
+        noise = turn.uniform("noise", n).double()
+        return {"loss": (scores * noise).square().mean(), "fake": scores}
+
+    def gradients(size: int) -> tuple[list[torch.Tensor], dict[str, torch.Tensor]]:
+        optimiser = torch.optim.Adam(network.parameters(), 0.0, fused=True)
+        descent = Descent(network, optimiser, 10, Portions(size, "training", print), Health(torch.device("cpu")), ALONE)
+        found = descent.step(Step(0, 0), terms)
+        return [parameter.grad.clone() for parameter in network.parameters()], found
+
+    (whole, of_whole), (parts, of_parts) = gradients(10), gradients(portion)
+    for one, other in zip(whole, parts, strict=True):
+        assert torch.allclose(one, other, rtol=0, atol=1e-12)
+    assert of_whole["loss"].item() == pytest.approx(of_parts["loss"].item(), abs=1e-12)
+    assert torch.allclose(of_whole["fake"], of_parts["fake"], rtol=0, atol=1e-12)
+
+
+def test_what_a_step_draws_does_not_depend_on_how_its_batch_is_divided() -> None:
+    step = Step(3, 7)
+    for draw in (Step.uniform, Step.normal):
+        whole = draw(step, "x", 10, 2)
+        parts = [draw(step.part(first, 10), "x", 4 if first else 6, 2) for first in (0, 6)]
+        assert torch.equal(whole, torch.cat(parts))
+    assert step.part(6, 10).rng("x").initial_seed() != step.rng("x").initial_seed()
+
+
+def send(folder: Path) -> Callable[[], None]:
+    return (folder / "stop").touch
+
+
+@pytest.mark.parametrize("how", ["file", "keyboard"])
+@pytest.mark.parametrize("step", [3, 4])  # between two evaluations, and at one
+def test_training_is_ended_at_once_and_what_it_reached_is_judged_and_kept(tmp_path: Path, how: str, step: int) -> None:
+    run = RunDir(tmp_path)
+    ask = run.stop.touch if how == "file" else lambda: signal.raise_signal(signal.SIGQUIT)
+    before = signal.getsignal(signal.SIGQUIT)
+    summary = train(tmp_path, Signal(step, ask)).summary
+    assert (summary["steps"], summary["stopped"], summary["kept_step"]) == (step, "asked to stop", step)
+    assert run.sample_grid(step).is_file()
+    assert not run.stop.exists()
+    assert signal.getsignal(signal.SIGQUIT) is before
+    # Killed before it was written down that the training has ended: it has.
+    assert train(tmp_path).summary["steps"] == step
