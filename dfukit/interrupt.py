@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import signal
 import threading
 from collections.abc import Iterator
@@ -10,10 +11,14 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from dfukit.errors import Interrupted
+from dfukit.errors import DfukitError, Interrupted
 
 FINISH = getattr(signal, "SIGQUIT", getattr(signal, "SIGBREAK", None))
 """Ctrl-\\ (on Windows Ctrl-Break): stop training now, and go on to the report."""
+
+
+UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS)
+"""What a full disk, a quota, a folder without leave to write and a read-only disk say."""
 
 
 class StopRequest:
@@ -83,8 +88,15 @@ def sigterm_like_ctrl_c() -> Iterator[None]:
 
 @contextmanager
 def continued_by(line: str) -> Iterator[None]:
-    """An interruption of the block becomes one that ends with the line to go on."""
+    """An interruption of the block, and a disk that takes no more, become errors that end with the line to go on."""
     try:
         yield
     except (KeyboardInterrupt, Interrupted) as reason:
         raise Interrupted(f"{str(reason) or 'interrupted'}; go on with: {line}") from None
+    except OSError as error:
+        if error.errno not in UNWRITABLE:
+            raise
+        raise DfukitError(
+            f"{error.filename or 'a file'} cannot be written ({error.strerror}); earlier checkpoints are untouched: "
+            f"make room or give leave to write, then go on with: {line}"
+        ) from None

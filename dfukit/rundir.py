@@ -6,8 +6,8 @@ import json
 import os
 import re
 import time
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -118,7 +118,7 @@ class RunDir:
     def event(self, phase: str, **values: Any) -> None:
         """Append one line to metrics.jsonl."""
         line = json.dumps({"time": round(time.time(), 3), "phase": phase, **values})
-        with self.metrics.open("a", encoding="utf-8") as file:
+        with _named(self.metrics), self.metrics.open("a", encoding="utf-8") as file:
             file.write(line + "\n")
 
     def events(self) -> list[dict[str, Any]]:
@@ -168,16 +168,27 @@ def open_run(reference: str | Path, parent: Path = Path("runs")) -> RunDir:
 
 def write_bytes(path: Path, content: bytes) -> None:
     """Write a file whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with _named(path):
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with temporary.open("wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+        finally:
+            with suppress(OSError):
+                temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """An error of the disk names the file: a write to a full one does not."""
     try:
-        with temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+        yield
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from None
 
 
 def sync(folder: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+import threading
 
 import click
 
@@ -54,6 +55,7 @@ def main() -> None:
     from dfukit.errors import DfukitError
     from dfukit.interrupt import sigterm_like_ctrl_c
 
+    threading.excepthook = _quietly
     # --debug counts wherever it stands, so that it can be added to the end of a failed command.
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
     debug = len(arguments) < len(sys.argv) - 1
@@ -80,6 +82,12 @@ def main() -> None:
             raise
         text = " ".join(str(error).split()) or "no message"
         _fail(f"internal error: {type(error).__name__}: {text} (add --debug for the traceback)", 1)
+
+
+def _quietly(raised: threading.ExceptHookArgs) -> None:
+    """A full disk in TensorBoard's thread is raised again in ours, where it becomes one line."""
+    if not issubclass(raised.exc_type, OSError):
+        threading.__excepthook__(raised)
 
 
 def _fail(text: str, code: int) -> None:

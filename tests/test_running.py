@@ -1,0 +1,302 @@
+"""A run that is given a time, more steps, other weights, or a disk that takes no more."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import small_gan
+import torch
+from attrs import evolve
+from small_gan import Signal
+
+import dfukit
+from dfukit import ConfigError, DataError, DfukitError, WeightsError, checkpoint, extension, rundir
+from dfukit.interrupt import continued_by
+from dfukit.progress import Lines
+from dfukit.rundir import RunDir
+from dfukit.world import ALONE
+
+TINY = {"run.threads": 1, "run.precision": "fp32", "classifier.lstm_hidden": 16, "gan.steps": 8, "gan.patience": 0}
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(autouse=True)
+def _offline(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DFUKIT_CACHE_DIR", str(cache))
+    monkeypatch.setenv("DFUKIT_OFFLINE", "1")
+
+
+def begin(out: Path, name: str = "run", **settings: object) -> dfukit.Run:
+    return dfukit.run(preset="smoke", classifier="critic_lstm", settings={**TINY, **settings}, out=out, name=name)
+
+
+def settings_of(run: RunDir) -> dict[str, object]:
+    return tomllib.loads(run.config.read_text())["gan"]
+
+
+def test_a_budget_becomes_steps_that_are_recorded_and_repeat_the_run(tmp_path: Path) -> None:
+    run = begin(tmp_path, **{"gan.budget": "4s"}).folder
+    told = settings_of(run)
+    assert told["budget"] == ""
+    summary = json.loads(run.training.read_text())
+    assert summary["steps"] == told["steps"] > 8  # the measurement leaves time for more than the preset's
+    assert summary["seconds"] < 8
+    assert told["steps"] % told["evaluate_every"] == 0
+    assert any(event["text"].startswith("budget 4s: ") for event in run.events() if event["phase"] == "note")
+    again = dfukit.run(config=run.config, out=tmp_path, name="again").folder
+    for name in ("generator.safetensors", "critic.safetensors", "scores.json"):
+        assert (again.path / name).read_bytes() == (run.path / name).read_bytes(), name
+
+
+def test_the_steps_of_the_measurement_leave_no_trace(tmp_path: Path) -> None:
+    """A run whose budget became N steps has the bytes of one that was told N steps."""
+    small_gan.train(tmp_path / "budget", **{"gan.budget": "3s", "gan.evaluate_every": 0})
+    told = settings_of(RunDir(tmp_path / "budget"))
+    told_settings = {f"gan.{name}": told[name] for name in ("steps", "evaluate_every", "ema")}
+    small_gan.train(tmp_path / "steps", **told_settings)
+    for name in ("generator.safetensors", "critic.safetensors"):
+        assert (tmp_path / "budget" / name).read_bytes() == (tmp_path / "steps" / name).read_bytes(), name
+
+
+@pytest.fixture(scope="module")
+def short(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> RunDir:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DFUKIT_CACHE_DIR", str(cache))
+        patch.setenv("DFUKIT_OFFLINE", "1")
+        return begin(tmp_path_factory.mktemp("short")).folder
+
+
+def copied(run: RunDir, where: Path) -> RunDir:
+    shutil.copytree(run.path, where / "run")
+    return RunDir(where / "run")
+
+
+def test_an_extended_run_has_the_bytes_of_one_that_was_longer_from_the_start(short: RunDir, tmp_path: Path) -> None:
+    longer = begin(tmp_path, "longer", **{"gan.steps": 14}).folder
+    extended = dfukit.run(resume=copied(short, tmp_path).path, extend=6).folder
+    assert json.loads(extended.training.read_text())["steps"] == 14
+    assert settings_of(extended)["steps"] == 14
+    for name in ("generator.safetensors", "critic.safetensors", "scores.json", "classification.json"):
+        assert (extended.path / name).read_bytes() == (longer.path / name).read_bytes(), name
+
+
+def test_a_run_is_extended_by_a_time(short: RunDir, tmp_path: Path) -> None:
+    extended = dfukit.run(resume=copied(short, tmp_path).path, extend="2s").folder
+    assert json.loads(extended.training.read_text())["steps"] > 8
+    assert settings_of(extended)["budget"] == ""
+
+
+def test_a_run_that_lost_its_patience_has_it_again_when_it_is_extended(tmp_path: Path) -> None:
+    class Worse:
+        name = "worse"
+
+        def __init__(self) -> None:
+            self.value = 0.0
+
+        def measure(self, fake: object) -> tuple[float, float]:
+            self.value += 1
+            return self.value, 0.0
+
+    told = {"gan.steps": 30, "gan.patience": 2}
+    made, run = small_gan.small(**told), RunDir(tmp_path)
+    first = small_gan.train(tmp_path, None, Worse(), **told).summary
+    assert (first["steps"], first["stopped"]) == (6, "no better for 2 evaluations")
+    rundir.write_json(run.training, first)
+    extended = extension.extend(made, run, "8", ALONE)
+    assert extended.gan == evolve(made.gan, steps=14)
+    assert not run.training.exists()
+    second = small_gan.train(tmp_path, None, Worse(), **{**told, "gan.steps": 14}).summary
+    assert (second["steps"], second["stopped"]) == (10, "no better for 2 evaluations")
+
+
+@pytest.mark.parametrize("more", ["-5", "soon", "1h30"])
+def test_what_is_neither_steps_nor_a_time_extends_nothing(short: RunDir, tmp_path: Path, more: str) -> None:
+    run = copied(short, tmp_path)
+    with pytest.raises(ConfigError, match=r"--extend must be generator steps such as 2000, or a time such as 30m, got"):
+        dfukit.run(resume=run.path, extend=more)
+    assert run.training.is_file()
+
+
+def test_only_a_training_that_has_ended_is_extended(short: RunDir, tmp_path: Path) -> None:
+    run = copied(short, tmp_path)
+    run.training.unlink()
+    with pytest.raises(ConfigError, match=r"has not ended: --resume alone goes on with it"):
+        dfukit.run(resume=run.path, extend=5)
+    with pytest.raises(ConfigError, match=r"extend is for a run that has ended: name it with resume"):
+        dfukit.run(extend=5)
+
+
+def test_a_run_without_its_checkpoints_cannot_be_extended(short: RunDir, tmp_path: Path) -> None:
+    run = copied(short, tmp_path)
+    shutil.rmtree(run.checkpoints)
+    with pytest.raises(DataError, match=r"holds no whole checkpoint of step 8: this run cannot be extended"):
+        dfukit.run(resume=run.path, extend=5)
+
+
+def test_a_run_starts_from_the_weights_of_another(short: RunDir, tmp_path: Path) -> None:
+    told = {"gan.start_from": str(short.path), "gan.steps": 1, "gan.lr_generator": 1e-12, "gan.lr_critic": 1e-12}
+    run = begin(tmp_path, **told)
+    theirs = dfukit.load_generator(short.path).network.state_dict()
+    for name, parameter in run.generator().network.named_parameters():
+        assert torch.allclose(parameter, theirs[name], atol=1e-6), name
+    assert json.loads(run.folder.training.read_text())["steps"] == 1
+
+
+def test_a_run_that_started_from_another_no_longer_needs_it(short: RunDir, tmp_path: Path) -> None:
+    other = copied(short, tmp_path / "other")
+    told = {"gan.start_from": str(other.path), "gan.evaluate_every": 2}
+    whole = begin(tmp_path, "whole", **told)
+    progress = Signal(3, lambda: signal.raise_signal(signal.SIGINT))
+    with pytest.raises(dfukit.Interrupted):
+        dfukit.run(
+            preset="smoke",
+            classifier="critic_lstm",
+            settings={**TINY, **told},
+            out=tmp_path,
+            name="cut",
+            progress=progress,
+        )
+    other.generator_weights.unlink()
+    cut = dfukit.run(resume=tmp_path / "cut")
+    assert cut.folder.generator_weights.read_bytes() == whole.folder.generator_weights.read_bytes()
+
+
+def test_weights_of_another_shape_are_refused_as_a_start(short: RunDir, tmp_path: Path) -> None:
+    told = {"gan.start_from": str(short.path), "generator.lstm_hidden": 48}
+    with pytest.raises(WeightsError, match=r"gan\.start_from: .*generator\.safetensors does not fit this run's"):
+        begin(tmp_path, **told)
+    with pytest.raises(WeightsError, match=r"absent.*generator\.safetensors: No such file"):
+        begin(tmp_path, **{"gan.start_from": str(tmp_path / "absent")})
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 8 MB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    made = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(folder)], capture_output=True)
+    if made.returncode:
+        pytest.skip("no leave to mount a small file system")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+@pytest.mark.parametrize("ballast", [5_500, 6_000, 6_500, 7_000, 7_500])  # KiB: full at another moment each time
+def test_a_full_disk_is_one_error_and_the_run_goes_on_once_there_is_room(small_disk: Path, ballast: int) -> None:
+    full = small_disk / "ballast"
+    full.write_bytes(bytes(ballast * 1024))
+    run = RunDir(small_disk / "run")
+    run.path.mkdir()
+    words = r"No space left on device.*earlier checkpoints are untouched.*make room"
+
+    def fill() -> None:
+        for step in range(8, 400, 8):
+            with continued_by("the same line"):
+                small_gan.train(run.path, **{"gan.steps": step})
+                (small_disk / str(step)).write_bytes(bytes(100_000))
+
+    with pytest.raises(DfukitError, match=words) as ended:
+        fill()
+    assert ended.value.exit_code == 1
+    assert "\n" not in str(ended.value)
+    reached = checkpoint.newest(run.checkpoints, lambda text: pytest.fail(text))
+    for file in [full, *small_disk.glob("[0-9]*")]:
+        file.unlink()
+    trained = small_gan.train(run.path, **{"gan.steps": (reached.step if reached else 0) + 8})
+    assert trained.summary["steps"] == (reached.step if reached else 0) + 8
+
+
+def test_a_folder_without_leave_to_write_is_one_error(tmp_path: Path) -> None:
+    small_gan.train(tmp_path / "run", **{"gan.steps": 2})
+    for path in [tmp_path, *tmp_path.rglob("*")]:
+        path.chmod(0o555 if path.is_dir() else 0o444)
+    parent, child = os.pipe()
+    if (process := os.fork()) == 0:
+        try:
+            if os.getuid() == 0:  # who may write everywhere
+                os.setuid(65534)
+            with continued_by("the same line"):
+                small_gan.train(tmp_path / "run", **{"gan.steps": 4})
+        except BaseException as error:
+            os.write(child, f"{type(error).__name__}: {error}".encode())
+        finally:
+            os._exit(0)
+    os.close(child)
+    said = os.read(parent, 10_000).decode()
+    os.waitpid(process, 0)
+    assert said.startswith("DfukitError: ")
+    assert "cannot be written (Permission denied)" in said
+    assert said.endswith("go on with: the same line")
+
+
+def start(*arguments: str) -> subprocess.Popen[str]:
+    env = {**os.environ, "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-m", "dfukit", *arguments]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("seed", range(6))
+def test_a_signal_at_any_moment_exits_130_with_the_line_to_continue(tmp_path: Path, seed: int, number: int) -> None:
+    settings = [part for key, value in TINY.items() for part in ("--set", f"{key}={value}")]
+    arguments = ["--preset", "smoke", "--classifier", "critic_lstm", *settings, "--set", "gan.steps=60"]
+    one = start("run", *arguments, "--out", str(tmp_path), "--name", "run")
+    while not (tmp_path / "run" / "config.toml").is_file() and one.poll() is None:
+        time.sleep(0.002)
+    time.sleep(random.Random(seed).random() * 8)
+    one.send_signal(number)
+    _, err = one.communicate(timeout=120)
+    assert "Traceback" not in err
+    if one.returncode != 0:  # it had not ended before
+        assert one.returncode == 130
+        last = err.strip().splitlines()[-1]
+        assert last.startswith("Error: interrupted")
+        assert last.endswith(f"go on with: dfukit run --resume {tmp_path / 'run'}")
+    again = start("run", "--resume", str(tmp_path / "run"))
+    _, err = again.communicate(timeout=300)
+    assert again.returncode == 0, err
+    assert (tmp_path / "run" / "report.html").is_file()
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGQUIT"), reason="no Ctrl-\\ on this system")
+def test_ctrl_backslash_ends_the_training_and_goes_on_to_the_report(tmp_path: Path) -> None:
+    settings = [part for key, value in TINY.items() for part in ("--set", f"{key}={value}")]
+    arguments = ["--preset", "smoke", "--classifier", "critic_lstm", *settings, "--set", "gan.steps=100000"]
+    one = start("run", *arguments, "--out", str(tmp_path), "--name", "run")
+    run = RunDir(tmp_path / "run")
+    while not run.checkpoints.is_dir() and one.poll() is None:
+        time.sleep(0.01)
+    one.send_signal(signal.SIGQUIT)
+    _, err = one.communicate(timeout=300)
+    assert one.returncode == 0, err
+    summary = json.loads(run.training.read_text())
+    assert (summary["stopped"], summary["steps_planned"]) == ("asked to stop", 100000)
+    assert run.report.is_file()
+
+
+def test_the_time_left_of_a_resumed_task_is_counted_from_where_it_was_resumed(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = iter([0.0, 20.0])
+    monkeypatch.setattr(time, "monotonic", lambda: next(now))
+    lines = Lines()
+    lines.update("GAN steps", 5000, 5400)
+    lines.update("GAN steps", 5010, 5400)
+    assert capsys.readouterr().err == "GAN steps: 5010/5400, 13 min left\n"  # 2 s a step
