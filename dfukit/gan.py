@@ -20,6 +20,8 @@ from dfukit.interfaces import Augmentation, Batch, Critic, Generator, Loss, Scor
 from dfukit.interrupt import StopRequest
 from dfukit.judge import Judge
 from dfukit.progress import Progress
+from dfukit.resident import DevicePictures
+from dfukit.rows import Pixels
 from dfukit.rundir import RunDir
 from dfukit.scoring import StoppingDistance
 from dfukit.weights import Description
@@ -29,9 +31,9 @@ from dfukit.weights import Description
 class GanPictures:
     """What the loop trains on: uint8 [N, S, S, C] at the GAN's size and labels [N], of two parts of the split."""
 
-    training: np.ndarray
+    training: Pixels
     training_labels: np.ndarray
-    validation: np.ndarray
+    validation: Pixels
     validation_labels: np.ndarray
 
 
@@ -73,8 +75,7 @@ def train(
     critic_optimiser = torch.optim.Adam(critic.parameters(), settings.lr_critic, betas, fused=True)
     generator_description = Description(config.generator, image, facts=facts)
     critic_description = Description(config.critic, image, facts=facts)
-    real, labels = _on_device(pictures.training, pictures.training_labels, device)
-    validation, validation_labels = _on_device(pictures.validation, pictures.validation_labels, device)
+    real = DevicePictures(pictures.training, pictures.training_labels, device)
     batch_size = min(settings.batch_size, len(real))
     epoch_steps = max(1, len(real) // batch_size)
     steps = settings.steps or settings.epochs * epoch_steps
@@ -84,9 +85,7 @@ def train(
         compute=compute,
         progress=progress,
         training=real,
-        training_labels=labels,
-        validation=validation,
-        validation_labels=validation_labels,
+        validation=DevicePictures(pictures.validation, pictures.validation_labels, device),
         classes=len(image.classes),
         latent_size=generator.latent_size,
         epoch_steps=epoch_steps,
@@ -100,7 +99,8 @@ def train(
         """Random real pictures, and as many fakes of the same classes."""
         index = torch.randint(len(real), (batch_size,), generator=turn.rng("real"))
         latent = torch.randn(batch_size, generator.latent_size, generator=turn.rng("latent"))
-        chosen, label = _unit(real[index.to(device)]), labels[index.to(device)]
+        taken, label = real.take(index)
+        chosen = _unit(taken)
         if settings.flips:
             flip = torch.rand(batch_size, 1, 1, 1, generator=turn.rng("flip")).to(device) < 0.5
             chosen = torch.where(flip, chosen.flip(3), chosen)
@@ -198,12 +198,6 @@ def read(run: RunDir) -> TrainedGan:
 
 def _to(network: nn.Module, device: torch.device) -> Any:
     return network.to(device).to(memory_format=torch.channels_last)
-
-
-def _on_device(pixels: np.ndarray, labels: np.ndarray, device: torch.device) -> tuple[Tensor, Tensor]:
-    """uint8 [N, C, S, S] in channels_last memory, and labels."""
-    images = torch.from_numpy(np.ascontiguousarray(pixels)).to(device).permute(0, 3, 1, 2)
-    return images, torch.from_numpy(np.asarray(labels, dtype=np.int64)).to(device)
 
 
 def _unit(images: Tensor) -> Tensor:

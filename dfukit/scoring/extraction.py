@@ -15,6 +15,7 @@ from dfukit.errors import DfukitError, PluginError, WeightsError
 from dfukit.interfaces import Extractor, Metric, Step, View
 from dfukit.progress import Progress
 from dfukit.registry import Registry
+from dfukit.rows import Pixels, Rows
 
 BATCH = 32
 BEST = "inception"
@@ -98,7 +99,7 @@ class Sets:
 
     def __init__(
         self,
-        pixels: Mapping[str, np.ndarray],
+        pixels: Mapping[str, Pixels],
         groups: Mapping[str, np.ndarray],
         most: int,
         step: Step,
@@ -114,7 +115,7 @@ class Sets:
             if (n := len(self._pixels[name])) > most:
                 rng = np.random.default_rng(step.seed_of(f"pictures of {name}"))
                 index = np.sort(rng.choice(n, most, replace=False))
-                self._pixels[name] = self._pixels[name][index]
+                self._pixels[name] = Rows(self._pixels[name], index)
                 if name in self._groups:
                     self._groups[name] = self._groups[name][index]
 

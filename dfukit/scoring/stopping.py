@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import cached_property
 
 import numpy as np
 
@@ -12,6 +13,7 @@ from dfukit.config import RunConfig
 from dfukit.device import Compute
 from dfukit.interfaces import Extractor, Metric, Step, View
 from dfukit.progress import Progress
+from dfukit.rows import Pixels
 from dfukit.scoring.extraction import BATCH, BEST, choose_extractor, extract
 
 NORMAL_95 = 1.959964
@@ -19,14 +21,17 @@ NORMAL_95 = 1.959964
 
 
 class StoppingDistance:
-    """A distance of synthetic pictures to the validation part, whose features are extracted once."""
+    """A distance of synthetic pictures to the validation part, whose features are extracted once.
+
+    That is at the first `measure`, so that training starts at once.
+    """
 
     def __init__(
         self,
         chosen: Chosen,
         extractor_name: str,
         extractor: Extractor,
-        validation: np.ndarray,
+        validation: Pixels,
         compute: Compute,
         step: Step,
     ) -> None:
@@ -35,7 +40,7 @@ class StoppingDistance:
         """`fid`, or `kd[<extractor>]`."""
         self._key, self._compute, self._step = chosen.name, compute, step
         self._extractor = extractor.to(compute.device)
-        self._real = self._view(validation)
+        self._validation = validation
 
     def measure(self, fake: np.ndarray) -> tuple[float, float]:
         """The distance of pictures uint8 [N, S, S, 3] and its standard error, 0 where the metric knows none.
@@ -49,7 +54,11 @@ class StoppingDistance:
         low, high = score.interval or (score.value, score.value)
         return score.value, (high - low) / (2 * NORMAL_95)
 
-    def _view(self, pixels: np.ndarray) -> View:
+    @cached_property
+    def _real(self) -> View:
+        return self._view(self._validation)
+
+    def _view(self, pixels: Pixels) -> View:
         batches = [
             extract(self._extractor, pixels[start : start + BATCH], self._compute)["features"]
             for start in range(0, len(pixels), BATCH)
@@ -57,9 +66,7 @@ class StoppingDistance:
         return View(features=np.concatenate(batches))
 
 
-def stopping_distance(
-    validation: np.ndarray, config: RunConfig, compute: Compute, progress: Progress
-) -> StoppingDistance:
+def stopping_distance(validation: Pixels, config: RunConfig, compute: Compute, progress: Progress) -> StoppingDistance:
     """The stopping distance to the validation pictures uint8 [N, S, S, 3].
 
     FID where `gan.extractor` asks for inception and it can be had, else the unbiased kernel distance on whatever
