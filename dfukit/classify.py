@@ -19,6 +19,7 @@ from dfukit.fitting import Pictures, Trained
 from dfukit.images import ImageSet, Split
 from dfukit.interfaces import Critic, Parts, Step
 from dfukit.progress import Progress
+from dfukit.rows import Rows
 from dfukit.rundir import RunDir
 from dfukit.sample import Samples
 from dfukit.weights import Description
@@ -98,7 +99,7 @@ def compare_arms(
 
 
 def _pictures(images: ImageSet, index: np.ndarray, image: ImageSpec) -> Pictures:
-    return Pictures(images.at(image.size)[index], images.labels[index], images.groups[index])
+    return Pictures(Rows(images.at(image.size), index), images.labels[index], images.groups[index])
 
 
 def _train(

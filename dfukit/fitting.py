@@ -19,6 +19,7 @@ from dfukit.config import ClassifySettings
 from dfukit.device import Compute
 from dfukit.errors import ConfigError, DataError, DivergedError
 from dfukit.interfaces import Augmentation, Classifier, Parts, Step
+from dfukit.rows import Pixels
 
 EVALUATION_BATCH = 64
 STATISTICS_PICTURES = 256
@@ -31,7 +32,7 @@ class Pictures:
     Groups are patients; synthetic pictures have none, and -1 stands there.
     """
 
-    pixels: np.ndarray
+    pixels: Pixels
     labels: np.ndarray
     groups: np.ndarray
 
@@ -233,7 +234,7 @@ class Batches:
         return np.concatenate(taken) if taken else np.empty(0, np.int64)
 
 
-def logits(network: nn.Module, pixels: np.ndarray, compute: Compute) -> np.ndarray:
+def logits(network: nn.Module, pixels: Pixels, compute: Compute) -> np.ndarray:
     """Uncalibrated logits float64 [N] of pictures uint8 [N, S, S, C], in eval mode."""
     network.eval()
     found = []
@@ -244,7 +245,7 @@ def logits(network: nn.Module, pixels: np.ndarray, compute: Compute) -> np.ndarr
     return np.concatenate(found) if found else np.empty(0)
 
 
-def refresh_statistics(network: nn.Module, pixels: np.ndarray, compute: Compute) -> None:
+def refresh_statistics(network: nn.Module, pixels: Pixels, compute: Compute) -> None:
     """Set batch normalisation to the statistics of real training pictures, at most 256 of them, in equal parts.
 
     Running averages trail far behind in a short training: the same weights score 0.84 instead of 0.51 after ten steps.

@@ -26,6 +26,8 @@ from dfukit.judge import Judge
 from dfukit.portions import Portions
 from dfukit.progress import Progress
 from dfukit.recovery import Recovery
+from dfukit.resident import DevicePictures
+from dfukit.rows import Pixels
 from dfukit.rundir import RunDir
 from dfukit.scoring import StoppingDistance
 from dfukit.settings import seconds
@@ -40,9 +42,9 @@ WARM_UP_STEPS, WARM_UP_SECONDS = 3, 2.0
 class GanPictures:
     """What the loop trains on: uint8 [N, S, S, C] at the GAN's size and labels [N], of two parts of the split."""
 
-    training: np.ndarray
+    training: Pixels
     training_labels: np.ndarray
-    validation: np.ndarray
+    validation: Pixels
     validation_labels: np.ndarray
 
 
@@ -86,8 +88,7 @@ def train(
     critic_optimiser = torch.optim.Adam(critic.parameters(), settings.lr_critic, betas, fused=True)
     generator_description = Description(config.generator, image, facts=facts)
     critic_description = Description(config.critic, image, facts=facts)
-    real, labels = _on_device(pictures.training, pictures.training_labels, device)
-    validation, validation_labels = _on_device(pictures.validation, pictures.validation_labels, device)
+    real = DevicePictures(pictures.training, pictures.training_labels, device)
     batch_size = min(settings.batch_size, len(real))
     if batch_size < world.size:
         raise ConfigError(f"gan.batch_size must be at least the number of processes, {world.size}, got {batch_size}")
@@ -98,9 +99,7 @@ def train(
         compute=compute,
         progress=progress,
         training=real,
-        training_labels=labels,
-        validation=validation,
-        validation_labels=validation_labels,
+        validation=DevicePictures(pictures.validation, pictures.validation_labels, device),
         classes=len(image.classes),
         latent_size=generator.latent_size,
         epoch_steps=epoch_steps,
@@ -125,10 +124,10 @@ def train(
 
     def draw(turn: Step, n: int) -> Batch:
         """Random real pictures, and as many fakes of the same classes."""
-        mine = slice(turn.first, turn.first + n)
-        index = torch.randint(len(real), (batch_size,), generator=turn.part(0, 0).rng("real"))[mine].to(device)
+        index = torch.randint(len(real), (batch_size,), generator=turn.part(0, 0).rng("real"))
         latent = turn.normal("latent", n, generator.latent_size)
-        chosen, label = _unit(real[index]), labels[index]
+        taken, label = real.take(index[turn.first : turn.first + n])
+        chosen = _unit(taken)
         if settings.flips:
             flip = turn.uniform("flip", n, 1, 1, 1).to(device) < 0.5
             chosen = torch.where(flip, chosen.flip(3), chosen)
@@ -273,6 +272,7 @@ def _fit_budget(
         take_step(done)
         float(next(averaged.parameters()).sum())  # a device has ended its work when a number of it is known
         times.append(time.monotonic() - started)
+    judge.rehearse(averaged, critic)  # the first one takes what later ones find ready, too
     evaluation = judge.rehearse(averaged, critic)
     recovery.take(before)
     step = recovery.world.largest(float(np.median(times)))
@@ -314,12 +314,6 @@ def read(run: RunDir) -> TrainedGan:
 
 def _to(network: nn.Module, device: torch.device) -> Any:
     return network.to(device).to(memory_format=torch.channels_last)
-
-
-def _on_device(pixels: np.ndarray, labels: np.ndarray, device: torch.device) -> tuple[Tensor, Tensor]:
-    """uint8 [N, C, S, S] in channels_last memory, and labels."""
-    images = torch.from_numpy(np.ascontiguousarray(pixels)).to(device).permute(0, 3, 1, 2)
-    return images, torch.from_numpy(np.asarray(labels, dtype=np.int64)).to(device)
 
 
 def _unit(images: Tensor) -> Tensor:

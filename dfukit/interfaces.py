@@ -16,6 +16,8 @@ import torch
 from attrs import evolve, field, frozen
 from torch import Tensor, nn
 
+from dfukit.rows import Pixels
+
 Scorer = Callable[[Tensor, Tensor], Tensor]
 
 
@@ -200,12 +202,13 @@ class Score:
 class View:
     """A set of pictures as a metric reads it. What the metric does not ask for may be None.
 
-    features [N, D] and logits [N, K] float64; pixels uint8 [N, C, S, S]; labels int64 [N]; groups (patients) int64 [N].
+    features [N, D] and logits [N, K] float64; labels int64 [N]; groups (patients) int64 [N]; pixels uint8 [N, C, S, S],
+    which may be rows of a memory map: index them a batch at a time, or `numpy.asarray` copies them all.
     """
 
     features: np.ndarray | None = None
     logits: np.ndarray | None = None
-    pixels: np.ndarray | None = None
+    pixels: Pixels | None = None
     labels: np.ndarray | None = None
     groups: np.ndarray | None = None
     n: int = field(init=False)
@@ -220,7 +223,7 @@ class View:
     def take(self, index: Sequence[int] | np.ndarray) -> View:
         """The pictures at `index` (positions or a boolean mask)."""
 
-        def at(values: np.ndarray | None) -> np.ndarray | None:
+        def at(values: Pixels | None) -> np.ndarray | None:
             return None if values is None else values[index]
 
         return View(at(self.features), at(self.logits), at(self.pixels), at(self.labels), at(self.groups))

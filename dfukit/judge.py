@@ -21,6 +21,7 @@ from dfukit.drawn import GRID, grid, png, to_uint8
 from dfukit.interfaces import Critic, Generator, Step
 from dfukit.portions import Portions
 from dfukit.progress import Progress
+from dfukit.resident import DevicePictures
 from dfukit.rundir import RunDir
 from dfukit.scoring import StoppingDistance
 from dfukit.world import ALONE, World
@@ -91,11 +92,8 @@ class Judge:
     run: RunDir
     compute: Compute
     progress: Progress
-    training: Tensor
-    """uint8 [N, C, S, S] on the device."""
-    training_labels: Tensor
-    validation: Tensor
-    validation_labels: Tensor
+    training: DevicePictures
+    validation: DevicePictures
     classes: int
     latent_size: int
     epoch_steps: int
@@ -135,8 +133,8 @@ class Judge:
         n = max(self.settings.evaluate_pictures, GRID * GRID)
         self.latent = torch.randn(n, self.latent_size, generator=step.rng("judge latent")).to(device)
         # Classes as often as in the training part, so that the distance does not punish their share.
-        order = torch.randint(len(self.training_labels), (n,), generator=step.rng("judge label")).to(device)
-        self.label = self.training_labels[order]
+        order = torch.randint(len(self.training), (n,), generator=step.rng("judge label")).to(device)
+        self.label = self.training.labels[order]
 
     @property
     def every(self) -> int:
@@ -289,8 +287,6 @@ class Judge:
 
     def _each(self, n: int, compute: Callable[[slice], Tensor]) -> Tensor:
         """`compute` of all rows, by all processes, in portions."""
-        if n < self.world.size:
-            return compute(slice(0, n))
         return self.world.each(
             n, lambda mine: torch.cat([compute(slice(rows.start, rows.stop)) for rows in self.portions.of(mine)])
         )
@@ -311,8 +307,8 @@ class Judge:
             return 0.0
         # Evenly spaced: pictures are in the order of their paths, and so of their classes.
         some, others = (torch.linspace(0, len(part) - 1, n).long() for part in (self.training, self.validation))
-        train = self._scores(critic, self.training[some], self.training_labels[some])
-        held_out = self._scores(critic, self.validation[others], self.validation_labels[others])
+        train = self._scores(critic, *self.training.take(some))
+        held_out = self._scores(critic, *self.validation.take(others))
         made = self._scores(critic, fake[:n], self.label[:n])
         gap = float(train.mean() - made.mean())
         if gap < 3 * float((train.var() / n + made.var() / n).sqrt()):

@@ -23,6 +23,7 @@ from dfukit.interfaces import Critic, Step
 from dfukit.interrupt import continued_by
 from dfukit.predict import LoadedClassifier, load_classifier
 from dfukit.progress import Progress, Silent, counter
+from dfukit.rows import Rows
 from dfukit.rundir import RunDir
 from dfukit.sample import LoadedGenerator, Samples, load_generator, read_samples
 from dfukit.world import ALONE, World, joined
@@ -264,11 +265,14 @@ def train_gan(
         return gan.read(folder)
     pixels = images.at(image.size)
     pictures = GanPictures(
-        pixels[split.train], images.labels[split.train], pixels[split.validation], images.labels[split.validation]
+        Rows(pixels, split.train),
+        images.labels[split.train],
+        Rows(pixels, split.validation),
+        images.labels[split.validation],
     )
     distance = None
     if len(split.validation) >= MIN_VALIDATION:
-        distance = scoring.stopping_distance(pictures.validation, config, compute, progress)
+        distance = scoring.stopping_distance(pictures.validation, config, compute, progress, world)
     else:
         progress.say(
             f"{len(split.validation)} validation pictures are too few for a stopping distance: all steps are done"
@@ -305,7 +309,7 @@ def score_samples(
 ) -> None:
     """Score the synthetic set against the training and the test part."""
     pixels = images.at(config.gan.size)
-    parts = {"train": pixels[split.train], "test": pixels[split.test]}
+    parts = {"train": Rows(pixels, split.train), "test": Rows(pixels, split.test)}
     scores = scoring.score(
         parts,
         samples.pixels,

@@ -68,7 +68,12 @@ class World:
         return torch.cat([some[: len(self._share(n, rank))] for rank, some in enumerate(found)])
 
     def each(self, n: int, compute: Callable[[range], Tensor]) -> Tensor:
-        """`compute` of rows 0 to n, its results [rows, ...] put together; each process computes its share."""
+        """`compute` of rows 0 to n, its results [rows, ...] put together; each process computes its share.
+
+        Fewer rows than processes are computed by all of them.
+        """
+        if n < self.size:
+            return compute(range(n))
         return self.gather(compute(self.share(n)), n)
 
     def folder(self, path: Path | None) -> Path:

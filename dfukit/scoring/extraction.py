@@ -16,6 +16,7 @@ from dfukit.interfaces import Extractor, Metric, Step, View
 from dfukit.portions import Portions
 from dfukit.progress import Progress
 from dfukit.registry import Registry
+from dfukit.rows import Pixels, Rows
 from dfukit.world import ALONE, World
 
 BATCH = 32
@@ -100,7 +101,7 @@ class Sets:
 
     def __init__(
         self,
-        pixels: Mapping[str, np.ndarray],
+        pixels: Mapping[str, Pixels],
         groups: Mapping[str, np.ndarray],
         most: int,
         step: Step,
@@ -118,7 +119,7 @@ class Sets:
             if (n := len(self._pixels[name])) > most:
                 rng = np.random.default_rng(step.seed_of(f"pictures of {name}"))
                 index = np.sort(rng.choice(n, most, replace=False))
-                self._pixels[name] = self._pixels[name][index]
+                self._pixels[name] = Rows(self._pixels[name], index)
                 if name in self._groups:
                     self._groups[name] = self._groups[name][index]
 
@@ -141,10 +142,16 @@ class Sets:
         return self._portions.attempt(lambda: self._features(name, extractor))
 
     def _features(self, name: str, extractor: Extractor) -> dict[str, np.ndarray]:
-        pixels, batches = self._pixels[name], []
-        mine = self._world.share(len(pixels))
-        for rows in self._portions.of(mine):
-            batches.append(extract(extractor, pixels[rows.start : rows.stop], self._compute))
-            self._progress.update(f"features of {name}", rows.stop - mine.start, len(mine))
-        own = {key: np.concatenate([batch[key] for batch in batches]) for key in batches[0]}
-        return {key: self._world.gather(torch.from_numpy(rows), len(pixels)).numpy() for key, rows in own.items()}
+        pixels = self._pixels[name]
+
+        def share(rows: range) -> dict[str, np.ndarray]:
+            batches = []
+            for some in self._portions.of(rows):
+                batches.append(extract(extractor, pixels[some.start : some.stop], self._compute))
+                self._progress.update(f"features of {name}", some.stop - rows.start, len(rows))
+            return {key: np.concatenate([batch[key] for batch in batches]) for key in batches[0]}
+
+        if len(pixels) < self._world.size:
+            return share(range(len(pixels)))
+        outputs = share(self._world.share(len(pixels)))
+        return {key: self._world.gather(torch.from_numpy(rows), len(pixels)).numpy() for key, rows in outputs.items()}

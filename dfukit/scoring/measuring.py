@@ -16,6 +16,7 @@ from dfukit.errors import DfukitError
 from dfukit.interfaces import Extractor, Metric, Score, Step, View
 from dfukit.progress import Progress
 from dfukit.registry import Registry
+from dfukit.rows import Pixels
 from dfukit.scoring.extraction import Extractors, Sets, Settings
 from dfukit.world import ALONE, World
 
@@ -28,8 +29,8 @@ STUDENT_95 = 2.262157
 
 
 def score(
-    parts: Mapping[str, np.ndarray],
-    fake: np.ndarray,
+    parts: Mapping[str, Pixels],
+    fake: Pixels,
     metrics: Sequence[Chosen],
     registry: Registry,
     *,
@@ -88,7 +89,7 @@ def score(
     return content
 
 
-def _first(parts: Mapping[str, np.ndarray]) -> str:
+def _first(parts: Mapping[str, Pixels]) -> str:
     return next(iter(parts))
 
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import math
+from functools import cached_property
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from dfukit import registry as registries
 from dfukit.component import Chosen
@@ -12,30 +15,36 @@ from dfukit.config import RunConfig
 from dfukit.device import Compute
 from dfukit.interfaces import Extractor, Metric, Step, View
 from dfukit.progress import Progress
+from dfukit.rows import Pixels
 from dfukit.scoring.extraction import BATCH, BEST, choose_extractor, extract
+from dfukit.world import ALONE, World
 
 NORMAL_95 = 1.959964
 """Half the width of a 95% interval in standard errors."""
 
 
 class StoppingDistance:
-    """A distance of synthetic pictures to the validation part, whose features are extracted once."""
+    """A distance of synthetic pictures to the validation part, whose features are extracted once.
+
+    That is at the first `measure`, so that training starts at once.
+    """
 
     def __init__(
         self,
         chosen: Chosen,
         extractor_name: str,
         extractor: Extractor,
-        validation: np.ndarray,
+        validation: Pixels,
         compute: Compute,
         step: Step,
+        world: World = ALONE,
     ) -> None:
         self._metric: Metric = chosen.build()
         self.name = chosen.name if self._metric.extractor else f"{chosen.name}[{extractor_name}]"
         """`fid`, or `kd[<extractor>]`."""
-        self._key, self._compute, self._step = chosen.name, compute, step
+        self._key, self._compute, self._step, self._world = chosen.name, compute, step, world
         self._extractor = extractor.to(compute.device)
-        self._real = self._view(validation)
+        self._validation = validation
 
     def measure(self, fake: np.ndarray) -> tuple[float, float]:
         """The distance of pictures uint8 [N, S, S, 3] and its standard error, 0 where the metric knows none.
@@ -49,26 +58,34 @@ class StoppingDistance:
         low, high = score.interval or (score.value, score.value)
         return score.value, (high - low) / (2 * NORMAL_95)
 
-    def _view(self, pixels: np.ndarray) -> View:
-        batches = [
-            extract(self._extractor, pixels[start : start + BATCH], self._compute)["features"]
-            for start in range(0, len(pixels), BATCH)
-        ]
-        return View(features=np.concatenate(batches))
+    @cached_property
+    def _real(self) -> View:
+        return self._view(self._validation)
+
+    def _view(self, pixels: Pixels) -> View:
+        def features(rows: range) -> Tensor:
+            batches = [
+                extract(self._extractor, pixels[start : min(start + BATCH, rows.stop)], self._compute)["features"]
+                for start in range(rows.start, rows.stop, BATCH)
+            ]
+            return torch.from_numpy(np.concatenate(batches))
+
+        return View(features=self._world.each(len(pixels), features).numpy())
 
 
 def stopping_distance(
-    validation: np.ndarray, config: RunConfig, compute: Compute, progress: Progress
+    validation: Pixels, config: RunConfig, compute: Compute, progress: Progress, world: World = ALONE
 ) -> StoppingDistance:
     """The stopping distance to the validation pictures uint8 [N, S, S, 3].
 
     FID where `gan.extractor` asks for inception and it can be had, else the unbiased kernel distance on whatever
-    extractor is at hand, said in the log. bfloat16 is allowed here: no reported score is made with it.
+    extractor is at hand, said in the log. Several processes share the extraction. bfloat16 is allowed here: no
+    reported score is made with it.
     """
     registry = registries.load()
     asked = config.gan.extractor
     name, extractor, line = choose_extractor(registry, asked, config.extractors)
     chosen = registry.choose("metric", "fid" if asked == name == BEST else "kd", {})
-    distance = StoppingDistance(chosen, name, extractor, validation, compute, Step(config.run.seed, 0))
+    distance = StoppingDistance(chosen, name, extractor, validation, compute, Step(config.run.seed, 0), world)
     progress.say(f"stopping distance: {distance.name} to {len(validation)} validation pictures; {line}")
     return distance
