@@ -132,6 +132,7 @@ def _train(
         config.run.seed,
         compute,
         report,
+        progress.say,
     )
 
 

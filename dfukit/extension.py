@@ -24,7 +24,7 @@ def extend(config: RunConfig, folder: RunDir, more: str, world: World) -> RunCon
     last = checkpoint.newest(folder.checkpoints, lambda text: None)
     if last is None or last.step != done:
         raise DataError(f"{folder.checkpoints} holds no whole checkpoint of step {done}: this run cannot be extended")
-    world.any(False)  # all have read what the first now writes anew
+    world.wait()  # all have read what the first now writes anew
     extended = evolve(config, gan=_longer(config, done, more))
     if world.first:
         judge = {**last.judge, "ended": "", "early_stop": {**last.judge["early_stop"], "waited": 0}}
@@ -32,7 +32,7 @@ def extend(config: RunConfig, folder: RunDir, more: str, world: World) -> RunCon
         rundir.write_toml(folder.config, extended.as_table())
         folder.stop.unlink(missing_ok=True)
         folder.training.unlink()
-    world.any(False)
+    world.wait()
     return extended
 
 

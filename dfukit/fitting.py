@@ -17,8 +17,10 @@ from dfukit import clinical
 from dfukit.component import Chosen, ImageSpec
 from dfukit.config import ClassifySettings
 from dfukit.device import Compute
+from dfukit.early_stop import EarlyStop
 from dfukit.errors import ConfigError, DataError, DivergedError
 from dfukit.interfaces import Augmentation, Classifier, Parts, Step
+from dfukit.portions import Portions
 from dfukit.rows import Pixels
 
 EVALUATION_BATCH = 64
@@ -71,12 +73,14 @@ def train(
     seed: int,
     compute: Compute,
     report: Callable[[dict[str, Any]], None],
+    say: Callable[[str], None] = lambda text: None,
 ) -> Trained:
     """Train a classifier on real pictures, or on real and `synthetic` ones mixed at `settings.synthetic_ratio`.
 
     An epoch is one step for each batch of the real training part, whatever the batches hold, so that two runs with
     and without synthetic pictures make equally many steps and are judged equally often. `report` is handed one table
-    for each step, with "validation_loss" after the last one of an epoch. All randomness is a function of (seed, step).
+    for each step, with "validation_loss" after the last one of an epoch; `say` is told what a user should know. All
+    randomness is a function of (seed, step).
     Raises DataError for parts that cannot be trained on and DivergedError where the loss is no longer finite.
     """
     batches = Batches(image, settings, training, synthetic, seed)
@@ -87,7 +91,7 @@ def train(
         network.attach(parts)
         prepared = network.prepare(parts)
         network.to(compute.device).to(memory_format=torch.channels_last)
-        return _fit(network, image, settings, augmentation, batches, validation, seed, compute, report, prepared)
+        return _fit(network, image, settings, augmentation, batches, validation, seed, compute, report, say, prepared)
 
 
 def _fit(
@@ -100,6 +104,7 @@ def _fit(
     seed: int,
     compute: Compute,
     report: Callable[[dict[str, Any]], None],
+    say: Callable[[str], None],
     prepared: str,
 ) -> Trained:
     total = settings.epochs * batches.per_epoch
@@ -108,7 +113,9 @@ def _fit(
     optimiser = torch.optim.AdamW(network.parameters(), lr=settings.lr, weight_decay=settings.weight_decay)
     targets = positives(image, validation)
     losses: list[float] = []
-    best_epoch, best_weights, stopped = 0, copy.deepcopy(network.state_dict()), "classify.epochs reached"
+    early_stop = EarlyStop(settings.patience)
+    best_weights, stopped = copy.deepcopy(network.state_dict()), "classify.epochs reached"
+    portions = Portions(batches.size, "training the classifier", say)
     if settings.steps and total == settings.steps:
         stopped = "classify.steps reached"
 
@@ -126,16 +133,12 @@ def _fit(
         images = augmentation.forward(images, augmentation.draw(len(images), step))
         images = images.contiguous(memory_format=torch.channels_last)
         target = torch.from_numpy(labels).to(compute.device, torch.float32)
-        with compute.autocast():
-            logit = network(images)
-        loss = nn.functional.binary_cross_entropy_with_logits(logit.float(), target)
-        optimiser.zero_grad(set_to_none=True)
-        torch.autograd.backward(loss)
+        loss = portions.attempt(lambda: _backward(network, images, target, portions, compute))  # noqa: B023
         optimiser.step()
         done += 1
 
         # Say so, and judge after each epoch.
-        value = _finite(float(loss.detach()), "loss", done, settings)
+        value = _finite(loss, "loss", done, settings)
         epoch = math.ceil(done / batches.per_epoch)
         event: dict[str, Any] = {"step": done, "steps": total, "epoch": epoch, "loss": value}
         if done % batches.per_epoch == 0 or done == total:
@@ -146,10 +149,10 @@ def _fit(
                 "validation_loss": losses[-1],
                 "pictures_per_second": done * batches.size / (time.monotonic() - started),
             }
-            if losses[-1] < min(losses[:-1], default=math.inf):
-                best_epoch, best_weights = epoch, copy.deepcopy(network.state_dict())
+            if early_stop.observe(losses[-1], epoch):
+                best_weights = copy.deepcopy(network.state_dict())
         report(event)
-        if settings.patience and epoch - best_epoch >= settings.patience and "validation_loss" in event:
+        if early_stop.stops:
             stopped = f"no lower validation loss for {settings.patience} epochs"
             break
 
@@ -159,7 +162,23 @@ def _fit(
     if not losses:
         losses, stopped = [cross_entropy(final, targets)], "no step was asked for"
     temperature = clinical.fit_temperature(final, targets)
-    return Trained(network, temperature, losses, best_epoch, done, stopped, prepared)
+    return Trained(network, temperature, losses, early_stop.best_step, done, stopped, prepared)
+
+
+def _backward(network: nn.Module, images: Tensor, target: Tensor, portions: Portions, compute: Compute) -> float:
+    """The mean loss of a batch, and its gradients; batch norm sees a portion at a time."""
+    network.zero_grad(set_to_none=True)
+    total = 0.0
+    for rows in portions.of(range(len(target))):
+        some = slice(rows.start, rows.stop)
+        with compute.autocast():
+            logit = network(images[some])
+        loss = nn.functional.binary_cross_entropy_with_logits(logit.float(), target[some])
+        if len(rows) < len(target):
+            loss = loss * (len(rows) / len(target))
+        torch.autograd.backward(loss)
+        total += float(loss.detach())
+    return total
 
 
 def _finite(value: float, name: str, step: int, settings: ClassifySettings) -> float:

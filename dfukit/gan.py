@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import tomli_w
 import torch
 from attrs import evolve, frozen
 from torch import Tensor, nn
@@ -202,6 +203,7 @@ def train(
             if world.first:
                 rundir.write_toml(run.config, evolve(config, gan=fitted).as_table())
         judge.begin(done)
+        judge.show_settings(tomli_w.dumps(evolve(config, gan=judge.settings).as_table()))
         while done < judge.steps and not judge.stops:
             of_critic, of_generator = take_step(done)
             done += 1
@@ -217,7 +219,7 @@ def train(
             if logging:
                 judge.log(of_critic, of_generator, batch_size, skipped=health.skipped, rate=health.rate)
             progress.update("GAN steps", done, judge.steps, judge.note)
-            finishing, interrupted = world.any(stop.finishing), world.any(stop.asked)
+            finishing, interrupted, late = world.agree(stop.finishing, stop.asked, recovery.late)
             due = judge.due(done) or finishing
 
             # Judge, and keep the best.
@@ -228,12 +230,12 @@ def train(
                 judge.ended = "asked to stop"
 
             # Save.
-            if due or interrupted:
+            if due or interrupted or late:
                 recovery.save(done, interrupted)
 
     if world.first:
         run.stop.unlink(missing_ok=True)
-    world.any(False)  # the others read what the first has written
+    world.wait()  # the others read what the first has written
     weights.load_into(averaged, run.generator_weights)
     weights.load_into(critic, run.critic_weights)
     critic.requires_grad_(True)
@@ -275,9 +277,9 @@ def _fit_budget(
     judge.rehearse(averaged, critic)  # the first one takes what later ones find ready, too
     evaluation = judge.rehearse(averaged, critic)
     recovery.take(before)
-    step = recovery.world.largest(float(np.median(times)))
-    left = recovery.world.largest(left - (time.monotonic() - began))
-    fitted = schedule.fit(settings, done, max(left, step), step, recovery.world.largest(evaluation))
+    left -= time.monotonic() - began
+    step, evaluation, left = recovery.world.largest(float(np.median(times)), evaluation, left)
+    fitted = schedule.fit(settings, done, max(left, step), step, evaluation)
     judge.say(
         f"budget {settings.budget}: {fitted.steps - done} steps of {step:.3g} s, an evaluation of {evaluation:.3g} s "
         f"after each {fitted.evaluate_every}"

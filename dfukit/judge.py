@@ -18,6 +18,7 @@ from dfukit import average, rundir, schedule
 from dfukit.config import GanSettings
 from dfukit.device import Compute
 from dfukit.drawn import GRID, grid, png, to_uint8
+from dfukit.early_stop import EarlyStop
 from dfukit.interfaces import Critic, Generator, Step
 from dfukit.portions import Portions
 from dfukit.progress import Progress
@@ -32,42 +33,6 @@ BATCH = 64
 """Pictures drawn or judged at a time."""
 OVERFIT = 0.5
 """Alarm when the critic's overfitting passes this (r_v of Karras et al. 2020, equation 1: 0 none, 1 complete)."""
-
-
-@define
-class EarlyStop:
-    """Stops when a distance has not improved for `patience` evaluations (0: never), and says which weights to keep.
-
-    Kept is the latest evaluation within one standard error of the lowest distance (the one-standard-error rule of
-    Breiman et al. 1984, section 3.4.3): with few validation pictures the lowest is a matter of luck, and of weights
-    that cannot be told apart those trained longer look better.
-    """
-
-    patience: int
-    best: float | None = None
-    best_step: int = 0
-    kept: float | None = None
-    kept_step: int = 0
-    waited: int = 0
-
-    def observe(self, distance: float, step: int, error: float = 0.0) -> bool:
-        """Whether the weights of this evaluation are to be kept. `error` is the distance's standard error.
-
-        A distance that is no finite number is no improvement.
-        """
-        improved = math.isfinite(distance) and (self.best is None or distance < self.best)
-        if improved:
-            self.best, self.best_step, self.waited = distance, step, 0
-        else:
-            self.waited += 1
-        if improved or (self.best is not None and distance - error < self.best):
-            self.kept, self.kept_step = distance, step
-            return True
-        return False
-
-    @property
-    def stops(self) -> bool:
-        return bool(self.patience) and self.waited >= self.patience
 
 
 @frozen(eq=False)
@@ -153,6 +118,11 @@ class Judge:
     def begin(self, step: int) -> None:
         """This process trains on from a step: rates and the time left are counted from here."""
         self.at, self.resumed = step, (step, time.monotonic())
+
+    def show_settings(self, text: str) -> None:
+        """The run's settings, for TensorBoard."""
+        if self.writer is not None:
+            self.writer.add_text("settings", "\n".join(f"    {line}" for line in text.splitlines()), self.at)
 
     def due(self, step: int) -> bool:
         return step % self.every == 0 or step == self.steps

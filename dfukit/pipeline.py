@@ -279,6 +279,7 @@ def train_gan(
         )
     shares = np.bincount(pictures.training_labels, minlength=len(images.classes)) / len(pictures.training_labels)
     facts = {"phantom": images.phantom, "class_shares": [round(float(share), 6) for share in shares]}
+    progress.say(f"to end the GAN's training early and go on to what comes after it: Ctrl-\\, or touch {folder.stop}")
     trained = gan.train(config, image, pictures, compute, folder, facts, distance, progress, world)
     if world.first:
         rundir.write_json(folder.training, trained.summary)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -21,6 +22,9 @@ from dfukit.progress import Progress
 from dfukit.rundir import RunDir
 from dfukit.world import World
 
+SECONDS = 600.0
+"""Time of training that a kill costs at most, however far apart the evaluations are."""
+
 
 @define(eq=False)
 class Recovery:
@@ -35,6 +39,7 @@ class Recovery:
     portions: Portions
     progress: Progress
     world: World
+    _saved: float = field(init=False, factory=time.monotonic)
     _start: Checkpoint | None = field(init=False, default=None)
     """What to go back to until there is a checkpoint on the disk."""
 
@@ -61,11 +66,16 @@ class Recovery:
         self.progress.say(f"going on after step {step}")
         return step
 
+    @property
+    def late(self) -> bool:
+        """Whether more than a few minutes of training would be lost now."""
+        return time.monotonic() - self._saved > SECONDS
+
     def save(self, step: int, interrupted: bool) -> None:
         """Save the state. Raises Interrupted, once it is on the disk, where the user asked to stop."""
         if self.world.first:
             checkpoint.write(self.run.checkpoints, self.state(step))
-        self._start = None
+        self._start, self._saved = None, time.monotonic()
         if interrupted:
             raise Interrupted(f"interrupted after step {step}, which is saved")
 
@@ -81,7 +91,7 @@ class Recovery:
             )
         engine = self.state(step).engine
         self.take(back)
-        self.world.any(False)  # all have read it before the first process writes it anew
+        self.world.wait()  # all have read it before the first process writes it anew
         self._restore_engine(engine)
         self.health.roll_back()
         if self.health.roll_backs >= ROLL_BACKS:

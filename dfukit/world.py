@@ -46,15 +46,23 @@ class World:
 
     def any(self, flag: bool) -> bool:
         """Whether the flag is set in any process."""
-        return bool(self.largest(float(flag)))
+        return self.agree(flag)[0]
 
-    def largest(self, value: float) -> float:
-        """The largest of the processes' values."""
+    def agree(self, *flags: bool) -> tuple[bool, ...]:
+        """For each flag, whether it is set in any process; in one message."""
+        return tuple(map(bool, self.largest(*map(float, flags))))
+
+    def largest(self, *values: float) -> tuple[float, ...]:
+        """The largest of the processes' values, for each of them."""
         if self.size == 1:
-            return value
-        shared = torch.tensor(value, dtype=torch.float64)
+            return values
+        shared = torch.tensor(values, dtype=torch.float64)
         dist.all_reduce(shared, dist.ReduceOp.MAX)
-        return float(shared)
+        return tuple(shared.tolist())
+
+    def wait(self) -> None:
+        """Until all processes have come here."""
+        self.any(False)
 
     def gather(self, rows: Tensor, n: int) -> Tensor:
         """All `n` rows, in order, of which each process holds its share."""

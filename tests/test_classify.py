@@ -105,6 +105,42 @@ def test_it_stops_when_the_validation_loss_has_not_fallen_for_the_patience() -> 
     assert trained.stopped == "no lower validation loss for 2 epochs"
 
 
+@pytest.mark.parametrize(
+    ("losses", "epochs", "best_epoch"),
+    [
+        ([3, 2, 1, 0.5], 4, 4),  # an improvement at the last epoch
+        ([3, 2, 2, 2, 1], 4, 2),  # equal is no improvement
+        ([3, 4, 2, 4, 4, 1], 5, 3),  # an improvement starts the count anew
+        ([1, 2, 3, 0], 3, 1),  # the first was the best
+    ],
+)
+def test_the_count_of_patience_starts_anew_with_each_lower_loss(
+    monkeypatch: pytest.MonkeyPatch, losses: list[float], epochs: int, best_epoch: int
+) -> None:
+    told = iter(losses)
+    monkeypatch.setattr(fitting, "cross_entropy", lambda *ignored: next(told))
+    settings = ClassifySettings(batch_size=8, epochs=len(losses), patience=2)
+    trained, _ = fit(settings, made_up(16), made_up(8, seed=1))
+    assert (len(trained.validation_losses), trained.best_epoch) == (epochs, best_epoch)
+
+
+def test_out_of_memory_halves_the_portions_and_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes: list[int] = []
+    loss = torch.nn.functional.binary_cross_entropy_with_logits
+
+    def full(logit: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        sizes.append(len(logit))
+        if len(logit) > 4:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return loss(logit, target)
+
+    monkeypatch.setattr(torch.nn.functional, "binary_cross_entropy_with_logits", full)
+    said: list[str] = []
+    fit(ClassifySettings(batch_size=8, epochs=1), made_up(16), made_up(8, seed=1), say=said.append)
+    assert sizes == [8, 4, 4, 4, 4]
+    assert said == ["out of memory: training the classifier goes on with 4 pictures at a time"]
+
+
 def test_without_patience_every_epoch_is_made() -> None:
     trained, _ = fit(ClassifySettings(batch_size=8, epochs=3, patience=0), made_up(16), made_up(8, seed=1))
     assert len(trained.validation_losses) == 3

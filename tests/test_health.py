@@ -202,7 +202,7 @@ def test_out_of_memory_halves_the_portions_once_and_trains_the_same(
     Faulty.fault = staticmethod(full)
     listening = Listening()
     trained = train(tmp_path / "full", listening)
-    assert [line for line in listening.said if "memory" in line] == [
+    assert [line for line in listening.said if "out of memory" in line] == [
         "out of memory: training goes on with 4 pictures at a time"
     ]
     assert trained.summary["pictures_at_a_time"] == 4
@@ -224,7 +224,7 @@ def test_portions_that_are_still_too_large_are_halved_down_to_one_picture_and_th
     listening = Listening()
     with pytest.raises(DfukitError, match=r"out of memory: training does not fit even one picture .* lower gan\.size"):
         train(tmp_path, listening)
-    assert [line.split(" with ")[1][0] for line in listening.said if "memory" in line] == ["4", "2", "1"]
+    assert [line.split(" with ")[1][0] for line in listening.said if "out of memory" in line] == ["4", "2", "1"]
 
 
 def test_smaller_portions_are_kept_across_an_interruption(tmp_path: Path) -> None:

@@ -75,7 +75,8 @@ def test_alone_nothing_is_shared() -> None:
 def talk(world: World) -> None:
     assert world.any(world.rank == 1)
     assert not world.any(False)
-    assert world.largest(float(world.rank)) == 1.0
+    assert world.largest(float(world.rank), -1.0) == (1.0, -1.0)
+    assert world.agree(False, world.first) == (False, True)
     assert world.folder(Path("runs/é") if world.first else None) == Path("runs/é")
     rows = torch.arange(5).view(5, 1)
     mine = world.share(5)

@@ -27,10 +27,17 @@ def stage(facts: Facts) -> list[str]:
         )
     else:
         kept += "; there was no stopping distance, because the validation part is too small."
+    troubles = []
+    if skipped := training.get("skipped_steps"):
+        troubles.append(
+            f"{plural(skipped, 'step')} had numbers that were not finite and were skipped; training went back to an "
+            f"earlier checkpoint {plural(training['roll_backs'], 'time')}."
+        )
     return [
         f"The GAN stopped after {count(training['steps'])} of {count(training['steps_planned'])} planned steps "
         f"({training['epochs']:.1f} epochs, {duration(training['seconds'])}): {training['stopped']}.",
         kept,
+        *troubles,
     ]
 
 
