@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import sys
 import time
 from pathlib import Path
 
@@ -27,6 +29,8 @@ def monitor(run: str, log_dir: Path, once: bool, as_json: bool) -> None:
     from dfukit import rundir
     from dfukit.monitor import Monitor, draw, watch
 
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a name may hold what the terminal's encoding does not
     watched = Monitor(rundir.open_run(run, log_dir))
     console = Console()
     if as_json:

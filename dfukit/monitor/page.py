@@ -97,7 +97,12 @@ class Page:
     def words(self, weight: int, text: str, style: str, most: int = 3) -> None:
         """A text in at most `most` lines, the first of its own weight and the others LOW."""
         wrapped = textwrap.wrap(
-            text, max(self.width, 3), subsequent_indent="  ", max_lines=most, placeholder=self.glyphs.ellipsis
+            text,
+            max(self.width, 3),
+            subsequent_indent="  ",
+            max_lines=most,
+            placeholder=self.glyphs.ellipsis,
+            break_on_hyphens=False,  # paths and options are copied
         )
         for place, line in enumerate(wrapped):
             self.add(weight if place == 0 else max(weight, LOW), Text(line, style))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import select
 import signal
 import sys
@@ -34,6 +35,10 @@ HELP_STOP = "q leave   s stop training now"
 ASK = "press s again to stop training now and go on to the report"
 FORGET = 10.0
 """Seconds after which the first `s` counts no more."""
+REPEATED = 0.75
+"""Seconds within which another `s` is the same finger: a key that is held down repeats itself."""
+ARROWS = re.compile(r"\x1b(\[[0-9;]*[A-Za-z~]|O.|)")
+"""Arrows and the like, which are several characters."""
 
 
 def watch(monitor: Monitor) -> None:
@@ -65,10 +70,9 @@ def _show(monitor: Monitor, leave: StopRequest, suspension: Suspension) -> bool:
                 )
                 live.update(Text("\n", no_wrap=True).join(lines), refresh=True)
                 shown = size
-            key = keys.wait(TICK)
-            if key == "q":
-                return False
-            if key:
+            for key in keys.wait(TICK):
+                if key == "q":
+                    return False
                 stopper.press(key, state)
                 shown = None
     return suspension.asked and not leave.asked
@@ -88,16 +92,22 @@ class Stopper:
 
     monitor: Monitor
     _asked: float | None = None
+    """When the first `s` came, and when the last did."""
+    _last: float = 0.0
     _failed: str = ""
 
     def press(self, key: str, state: State) -> None:
-        again = self._waiting
-        self._asked = None
+        now = time.monotonic()
         if key != "s" or not self._possible(state):
+            self._asked = None
             return
-        if not again:
-            self._asked = time.monotonic()
+        held, self._last = now - self._last < REPEATED, now
+        if not self._waiting:
+            self._asked = now
             return
+        if held:
+            return
+        self._asked = None
         try:
             self.monitor.folder.stop.touch()
         except OSError as error:
@@ -139,7 +149,7 @@ class Keys:
             termios.tcsetattr(self._terminal, termios.TCSADRAIN, self._before)
 
     def wait(self, seconds: float) -> str:
-        """A key, or nothing within some seconds. A terminal that was closed counts as q."""
+        """The keys that were pressed, after some seconds at most. A terminal that was closed counts as q."""
         if self._terminal is None:
             time.sleep(seconds)
             return ""
@@ -149,9 +159,7 @@ class Keys:
             pressed = os.read(self._terminal, 32).decode("ascii", "replace")
         except OSError:
             pressed = ""
-        if not pressed:
-            return "q"
-        return "" if pressed.startswith("\x1b") else pressed[0]  # arrows and the like are several characters
+        return ARROWS.sub("", pressed) if pressed else "q"
 
 
 @define

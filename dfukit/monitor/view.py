@@ -115,9 +115,13 @@ def _gan_done(page: Page, state: State, status: str, now: float) -> None:
     kept = training.get("kept_step")
     if kept is not None:
         said.append(f"those of step {_count(kept, page)} are kept")
-    page.flow(MIDDLE, [(item, "") for item in said], _indent(page))
+    lost = [
+        (f"{training[key]} {name}", "yellow")
+        for key, name in (("skipped_steps", "steps skipped"), ("roll_backs", "roll-backs"))
+        if isinstance(training.get(key), int) and training[key]
+    ]
+    page.flow(MIDDLE, [*((item, "") for item in said), *lost], _indent(page))
     _stopping_metric(page, gan, 0)
-    page.flow(LOW, _facts(gan), _indent(page))
 
 
 _GAN = {"gan": _gan, "scores": _gan_done, "classifier": _gan_done, "report": _gan_done, "done": _gan_done}
@@ -126,6 +130,8 @@ _GAN = {"gan": _gan, "scores": _gan_done, "classifier": _gan_done, "report": _ga
 def _stopping_metric(page: Page, gan: Gan, patience: int) -> None:
     distance = gan.series["distance"]
     if distance.lowest is None:
+        if gan.figures["diversity"] is not None:
+            page.words(LOW, "no stopping metric: training ends after its last step", "dim")
         return
     _curve(page, HIGH, gan.distance_name or "distance", distance, "bold cyan")
     lowest = f"lowest {_figure(distance.lowest)} at step {_count(distance.lowest_step, page)}"
@@ -148,7 +154,7 @@ def _facts(gan: Gan) -> list[tuple[str, str]]:
     if memory is not None:
         found.append((f"memory {memory:.1f} GiB", ""))
     if rate is not None:
-        found.append((f"learning rates × {rate:g}", "yellow" if rate < 1 else ""))
+        found.append((f"learning rate factor {rate:g}", "yellow" if rate < 1 else ""))
     if skipped is not None:
         found.append((f"{skipped:g} steps skipped", "yellow" if skipped else ""))
     if back is not None:
@@ -162,6 +168,7 @@ def _facts(gan: Gan) -> list[tuple[str, str]]:
 
 def _classifiers(page: Page, state: State, status: str, now: float) -> None:
     if state.phase == "scores" and status == "running":
+        page.blank()
         page.words(HIGH, "drawing and scoring the synthetic set", "")
     if state.arms:
         page.blank()
