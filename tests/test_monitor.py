@@ -160,7 +160,7 @@ def test_a_line_that_is_no_event_is_counted_and_left_out(run: RunDir, line: str)
     run.metrics.write_bytes(content.encode("utf-8", "surrogateescape"))
     state = Monitor(run).refresh()
     assert (state.gan.step, state.events, state.unreadable) == (20, 2, 1)
-    assert any("1 lines of metrics.jsonl are no events" in text for text in shown(state))
+    assert any("left out, being no events: 1 of the lines in metrics.jsonl" in text for text in shown(state))
 
 
 @pytest.mark.parametrize(
@@ -243,8 +243,19 @@ def test_a_log_rewritten_in_place_is_read_anew_though_it_grew(run: RunDir) -> No
     write(run, [logged(10)])
     monitor = Monitor(run)
     monitor.refresh()
-    write(run, [logged(5, NOW + 9), logged(6), logged(7)])
-    assert (monitor.refresh().gan.step, monitor.state.events) == (7, 3)
+    write(run, [logged(1_234, NOW + 9), logged(6), logged(7)])
+    assert (monitor.refresh().gan.step, monitor.state.events, monitor.state.unreadable) == (7, 3, 0)
+
+
+def test_a_log_replaced_by_one_that_ends_alike_is_read_anew(run: RunDir) -> None:
+    alike = [logged(step) for step in (10, 20, 30)]
+    write(run, [{"phase": "note", "text": "before"}, *alike])
+    monitor = Monitor(run)
+    monitor.refresh()
+    other = RunDir(run.path.parent)
+    write(other, [{"phase": "note", "text": "behind"}, *alike])
+    other.metrics.replace(run.metrics)
+    assert [note.text for note in monitor.refresh().notes] == ["behind"]
 
 
 def test_a_log_that_goes_away_leaves_a_run_that_waits(run: RunDir) -> None:
@@ -484,7 +495,10 @@ def test_json_is_one_document_and_never_nan(run: RunDir) -> None:
 def test_no_run_exits_3_with_one_line(tmp_path: Path) -> None:
     said = answer("latest", "--log-dir", tmp_path)
     assert (said.returncode, said.stdout) == (3, "")
-    assert said.stderr == f"Error: no run in {tmp_path}: name a run folder, or --out where the runs lie\n"
+    assert (
+        said.stderr
+        == f"Error: no run in {tmp_path}: name a run folder, or where the runs lie (--out; --log-dir of monitor)\n"
+    )
 
 
 class Terminal:
@@ -502,11 +516,10 @@ class Terminal:
             os.setsid()
             fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
-        env = {key: value for key, value in os.environ.items() if key not in ("COLUMNS", "LINES", "NO_COLOR")}
+        env = {key: value for key, value in os.environ.items() if key != "NO_COLOR"}
+        env |= {"TERM": "xterm-256color", "COLUMNS": "30", "LINES": "8"}  # what a shell once exported
         ends = dict.fromkeys(("stdin", "stdout", "stderr"), self.slave)
-        self.process = subprocess.Popen(
-            arguments, **ends, env={**env, "TERM": "xterm-256color"}, preexec_fn=own_terminal
-        )
+        self.process = subprocess.Popen(arguments, **ends, env=env, preexec_fn=own_terminal)
 
     def resize(self, width: int, height: int) -> None:
         fcntl.ioctl(self.master, termios.TIOCSWINSZ, struct.pack("HHHH", height, width, 0, 0))
@@ -673,7 +686,9 @@ def test_s_does_nothing_where_no_gan_trains(run: RunDir, terminal: Callable[...,
     os.utime(run.metrics, (time.time() - 9e5,) * 2)
     one = terminal()
     one.until("no sign of life")
-    one.type("ss")
+    one.type("s")
+    time.sleep(1)
+    one.type("s")
     append(run, now(20))
     one.until("step 20 of 10,000")
     assert not run.stop.exists()

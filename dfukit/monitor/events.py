@@ -6,13 +6,14 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+DECODER = json.JSONDecoder(parse_constant=lambda name: None)
 LARGEST = 1e300
 """Beyond it, sums of a few numbers would not be finite."""
 
 
-def from_json(text: str | bytes) -> Any:
-    """With null for NaN and the infinities, which are no JSON."""
-    return json.loads(text, parse_constant=lambda name: None)
+def from_json(line: str | bytes) -> Any:
+    """With null for NaN and the infinities, which are no JSON. Raises ValueError and RecursionError."""
+    return DECODER.decode(line if isinstance(line, str) else line.decode("utf-8"))
 
 
 def number(event: Mapping[str, Any], key: str) -> float | None:

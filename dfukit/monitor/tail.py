@@ -9,7 +9,7 @@ from attrs import define, frozen
 
 from dfukit.errors import DataError
 
-SEAM = 64
+SEAM = 512
 """Bytes before the place of the next reading that must still be what they were, or the file is another one."""
 
 

@@ -27,6 +27,8 @@ LOGGED = (
 """Figures of a log interval."""
 EVALUATED = ("distance", "distance_error", "diversity", "critic_overfitting", "evaluations_without_improvement")
 """Figures of an evaluation."""
+CURVES = ("critic_loss", "generator_loss", "critic_penalty", "wasserstein", "distance")
+"""Those of both that are kept over the steps."""
 
 
 @define
@@ -71,7 +73,7 @@ class Gan(Training):
 
     figures: dict[str, float | None] = field(factory=lambda: dict.fromkeys((*LOGGED, *EVALUATED)))
     """The latest of each; None where it is not known, or was no finite number."""
-    series: dict[str, Series] = field(factory=lambda: {name: Series() for name in (*LOGGED, *EVALUATED)})
+    series: dict[str, Series] = field(factory=lambda: {name: Series() for name in CURVES})
     distance_name: str = ""
 
     def add(self, event: Mapping[str, Any]) -> None:
@@ -81,7 +83,8 @@ class Gan(Training):
         for name in EVALUATED if evaluated else LOGGED:
             value = number(event, name)
             self.figures[name] = value
-            self.series[name].add(value, self.step)
+            if name in self.series:
+                self.series[name].add(value, self.step)
 
     @property
     def waited(self) -> int:

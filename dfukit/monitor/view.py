@@ -15,7 +15,7 @@ from dfukit.monitor.training import Arm, Gan, Training
 
 NOTES = 3
 """Notes shown, the latest."""
-CURVES = {
+TITLES = {
     "critic_loss": "critic loss",
     "generator_loss": "generator loss",
     "critic_penalty": "penalty",
@@ -98,7 +98,7 @@ def _gan(page: Page, state: State, status: str, now: float) -> None:
     _progress(page, FIRST, "GAN", gan, status, now, gan.figures["pictures_per_second"])
     page.blank()
     _stopping_metric(page, gan, state.patience("gan"))
-    for name, title in CURVES.items():
+    for name, title in TITLES.items():
         _curve(page, MIDDLE, title, gan.series[name])
     page.blank()
     page.flow(MIDDLE, _facts(gan))
@@ -211,7 +211,7 @@ def _told(page: Page, state: State) -> None:
     for told in list(state.notes)[-NOTES:]:
         page.words(MIDDLE, f"note {_place(told, page)}{told.text}", "", most=2)
     if state.unreadable:
-        page.words(LOW, f"{state.unreadable} lines of metrics.jsonl are no events and were left out", "dim", most=2)
+        page.words(LOW, f"left out, being no events: {state.unreadable} of the lines in metrics.jsonl", "dim", most=2)
 
 
 def _progress(
