@@ -707,7 +707,7 @@ def test_a_real_run_is_watched_from_waiting_to_its_report(tmp_path: Path, termin
             time.sleep(0.05)
         one = terminal(folder=folder.path)
         for sight in ("WAITING", "4 steps", "real+synthetic", "FINISHED"):
-            one.until(sight, seconds=120)
+            one.until(sight, seconds=600)
         one.type("q")
         assert one.end() == 0
         assert_left_as_found(one)
