@@ -158,7 +158,9 @@ def open_run(reference: str | Path, parent: Path = Path("runs")) -> RunDir:
     if str(reference) == "latest":
         runs = [path for path in parent.glob("*") if (path / "config.toml").is_file()] if parent.is_dir() else []
         if not runs:
-            raise DataError(f"no run in {parent}: name a run folder, or --out where the runs lie")
+            raise DataError(
+                f"no run in {parent}: name a run folder, or where the runs lie (--out; --log-dir of monitor)"
+            )
         return RunDir(max(runs, key=lambda path: (path / "config.toml").stat().st_mtime))
     for path in (Path(reference), parent / reference):
         if (path / "config.toml").is_file():

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-HEAVY = ("torch", "torchvision", "timm", "kornia", "sklearn", "torch_fidelity", "matplotlib")
+HEAVY = ("torch", "torchvision", "timm", "kornia", "sklearn", "torch_fidelity", "matplotlib", "tensorboard")
 
 
 def loaded_after(code: str) -> set[str]:
@@ -32,6 +32,7 @@ def run_command(*arguments: str) -> str:
         "from dfukit import Component, hookimpl, whole, real, choice, flag, text, names, frozen",
         "import dfukit.component, dfukit.config, dfukit.errors, dfukit.hookspecs, dfukit.registry, dfukit.rundir",
         "import dfukit.settings, dfukit.progress, dfukit.images, dfukit.phantom, dfukit.environment, dfukit.hardware",
+        "import dfukit.monitor",
         "from dfukit import registry; assert registry.load().offers",
         "from dfukit import config, registry; config.resolve(registry.load())",
         run_command("--help"),
@@ -41,6 +42,7 @@ def run_command(*arguments: str) -> str:
         run_command("plugins", "list"),
         run_command("plugins", "check", "--help"),
         run_command("doctor"),
+        run_command("monitor", "latest"),
     ],
 )
 def test_nothing_heavy_is_loaded(code: str) -> None:

@@ -15,6 +15,7 @@ COMMANDS = {
     "train": ("run", "train a GAN and stop there"),
     "classify": ("run", "train and judge the classifiers of a run anew"),
     "report": ("run", "write the report of a run anew"),
+    "monitor": ("monitor", "watch a run in another process, or look at a finished one"),
     "data": ("data", "look at, prepare or clear pictures"),
     "sample": ("use", "draw synthetic pictures from a trained generator"),
     "score": ("use", "score a folder of synthetic pictures against real ones"),
