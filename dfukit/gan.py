@@ -217,7 +217,7 @@ def train(
 
             # Log.
             if logging:
-                judge.log(of_critic, of_generator, batch_size, skipped=health.skipped, rate=health.rate)
+                judge.log(of_critic, of_generator, batch_size, **health.figures())
             progress.update("GAN steps", done, judge.steps, judge.note)
             finishing, interrupted, late = world.agree(stop.finishing, stop.asked, recovery.late)
             due = judge.due(done) or finishing

@@ -64,6 +64,10 @@ class Health:
         """The factor on the learning rates that roll-backs have led to."""
         return float(SLOWER**self.roll_backs)
 
+    def figures(self) -> dict[str, float]:
+        """For the training log."""
+        return {"skipped": self.skipped, "roll_backs": self.roll_backs, "rate": self.rate}
+
     def roll_back(self) -> None:
         """Training begins anew from earlier weights, slower."""
         self.roll_backs += 1

@@ -77,6 +77,7 @@ class Recovery:
             checkpoint.write(self.run.checkpoints, self.state(step))
         self._start, self._saved = None, time.monotonic()
         if interrupted:
+            self.judge.say(f"interrupted after step {step}")
             raise Interrupted(f"interrupted after step {step}, which is saved")
 
     def roll_back(self, step: int) -> int:
@@ -97,6 +98,7 @@ class Recovery:
         if self.health.roll_backs >= ROLL_BACKS:
             kept = self.judge.early_stop.kept_step
             good = f"the weights of step {kept} are in {self.run.path}" if kept else "no evaluation was reached"
+            self.judge.say(f"training diverged at step {step}")
             raise DivergedError(
                 f"training diverged: {IN_A_ROW} steps in a row without finite numbers, {ROLL_BACKS} times, lastly at "
                 f"step {step}; {good}; lower gan.lr_generator and gan.lr_critic, or use --precision fp32"

@@ -13,7 +13,7 @@ import torch
 from small_gan import Faulty, Listening, Signal, train
 from torch import nn
 
-from dfukit import DfukitError, DivergedError, Interrupted, checkpoint
+from dfukit import DfukitError, DivergedError, Interrupted, checkpoint, recovery
 from dfukit.descent import Descent
 from dfukit.health import Health
 from dfukit.interfaces import Step
@@ -172,6 +172,23 @@ def test_scoring_does_not_change_training(tmp_path: Path) -> None:
     often, never = state(tmp_path / "often", 8), state(tmp_path / "never", 8)
     for owner in ("generator", "critic", "generator optimiser", "critic optimiser"):
         assert all(torch.equal(often.of(owner)[name], value) for name, value in never.of(owner).items())
+
+
+def test_where_evaluations_are_far_apart_training_is_saved_on_the_way_and_stays_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train(tmp_path / "seldom", **{"gan.evaluate_every": 8})
+    monkeypatch.setattr(recovery, "SECONDS", 0.0)
+    found: list[list[str]] = []
+
+    class Looking(Listening):
+        def update(self, task: str, done: int, total: int, note: str = "") -> None:
+            found.append(sorted(path.name for path in (tmp_path / "often" / "checkpoints").glob("0*")))
+
+    train(tmp_path / "often", Looking(), **{"gan.evaluate_every": 8})
+    assert found[4] == ["00000003", "00000004"]  # after the fifth step, before it is saved
+    for name in ("generator.safetensors", "critic.safetensors"):
+        assert (tmp_path / "often" / name).read_bytes() == (tmp_path / "seldom" / name).read_bytes()
 
 
 def no_memory() -> Exception:
