@@ -19,6 +19,7 @@ from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from torch import Tensor
 from torch.nn.functional import batch_norm, conv2d, pad, relu6
 from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
+from torch_fidelity.interpolate_compat_tensorflow import interpolate_bilinear_2d_like_tensorflow1x
 from torch_fidelity.metric_fid import fid_features_to_statistics, fid_statistics_to_metric
 from torch_fidelity.metric_isc import isc_features_to_metric
 from torch_fidelity.metric_kid import kid_features_to_metric
@@ -29,7 +30,7 @@ from dfukit.pretrained import KNOWN, Store
 from dfukit_fidelity import InceptionScoreSettings, KernelDistanceSettings, NoSettings, RandomVgg16Settings
 from dfukit_fidelity.frechet import FrechetDistance, frechet_distance
 from dfukit_fidelity.inception import Inception, read_network
-from dfukit_fidelity.inception_network import InceptionNetwork
+from dfukit_fidelity.inception_network import InceptionNetwork, resize_like_tensorflow1
 from dfukit_fidelity.inception_score import InceptionScore, inception_scores
 from dfukit_fidelity.kernel import KernelDistance, jackknife_error, kernel_distance, subset_distances
 from dfukit_fidelity.nearest import IDENTICAL_DB, NearestPsnr, NearestSsim, nearest
@@ -268,6 +269,27 @@ def test_the_inception_extractor_is_torch_fidelitys(
     assert torch.allclose(our_features, features, rtol=1e-4, atol=1e-4 * float(features.abs().mean()))
     assert torch.allclose(our_logits, logits, rtol=1e-4, atol=1e-4 * float(logits.abs().mean()))
     assert source.startswith("random-inception.pth, sha256 ")
+
+
+def test_folding_the_batch_norms_moves_features_and_logits_by_less_than_a_ten_thousandth(
+    random_inception: tuple[Path, Store], rng: np.random.Generator
+) -> None:
+    images = torch.from_numpy(pictures(rng, 2, size=64)).float()
+    network = InceptionNetwork()
+    network.load_state_dict(torch.load(random_inception[0], weights_only=True))
+    with torch.inference_mode():
+        before = network.eval()(images)
+        after = network.fold()(images)
+    assert not any(isinstance(module, torch.nn.BatchNorm2d) for module in network.modules())
+    for values, folded in zip(before, after, strict=True):
+        assert (folded - values).abs().max() < 1e-4 * values.abs().mean()
+
+
+@pytest.mark.parametrize("shape", [(8, 8), (64, 96), (299, 299), (500, 301)])
+def test_pictures_are_resized_as_torch_fidelity_resizes_them(shape: tuple[int, int], rng: np.random.Generator) -> None:
+    images = torch.from_numpy(rng.uniform(0, 255, (2, 3, *shape)).astype(np.float32))
+    theirs = interpolate_bilinear_2d_like_tensorflow1x(images, size=(299, 299), align_corners=False)
+    assert torch.allclose(resize_like_tensorflow1(images, 299), theirs, rtol=0, atol=1e-4)
 
 
 def test_other_weights_are_no_inception_network(tmp_path: Path) -> None:

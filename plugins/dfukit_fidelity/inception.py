@@ -37,7 +37,7 @@ class Inception(Extractor):
 
 
 def read_network(path: Path) -> tuple[InceptionNetwork, str]:
-    """The network in a file of the store, in eval mode, and where its weights come from.
+    """The network in a file of the store, folded for inference, and where its weights come from.
 
     Raises WeightsError where the file does not fit.
     """
@@ -56,4 +56,4 @@ def read_network(path: Path) -> tuple[InceptionNetwork, str]:
         raise WeightsError(
             f"{path} does not hold the Inception network ({reason}): remove it, then dfukit weights get inception"
         ) from None
-    return network.eval(), f"{facts.get('file', path.name)}, sha256 {facts.get('sha256', 'unknown')}"
+    return network.eval().fold(), f"{facts.get('file', path.name)}, sha256 {facts.get('sha256', 'unknown')}"
