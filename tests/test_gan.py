@@ -23,6 +23,7 @@ from dfukit.gan import GanPictures, TrainedGan
 from dfukit.interfaces import Augmentation, Batch, Critic, Generator, Loss, Scorer, Step
 from dfukit.judge import EarlyStop, Judge
 from dfukit.progress import Silent
+from dfukit.resident import DevicePictures
 from dfukit.rundir import RunDir
 
 IMAGE = ImageSpec(16, 3, ("a", "b"), "a")
@@ -254,20 +255,17 @@ class Brightness(Critic):
 def judge(folder: Path, training: int, validation: int) -> Judge:
     """A judge of sets of one grey level each, with a little noise."""
 
-    def grey(level: int, n: int) -> Tensor:
-        return torch.randint(
-            level - 5, level + 5, (n, 3, 16, 16), generator=torch.Generator().manual_seed(level)
-        ).byte()
+    def grey(level: int) -> DevicePictures:
+        pixels = np.random.default_rng(level).integers(level - 5, level + 5, (40, 16, 16, 3)).astype(np.uint8)
+        return DevicePictures(pixels, np.zeros(40), CPU.device)
 
     return Judge(
         settings=small().gan,
         run=RunDir(folder),
         compute=CPU,
         progress=Silent(),
-        training=grey(training, 40),
-        training_labels=torch.zeros(40, dtype=torch.int64),
-        validation=grey(validation, 40),
-        validation_labels=torch.zeros(40, dtype=torch.int64),
+        training=grey(training),
+        validation=grey(validation),
         classes=2,
         latent_size=4,
         epoch_steps=1,
