@@ -12,10 +12,10 @@ from attrs import frozen
 
 from dfukit import classify, device, environment, extension, gan, phantom, registry, report, rundir, scoring, weights
 from dfukit import config as configuration
-from dfukit.component import ImageSpec
+from dfukit.component import Chosen, ImageSpec
 from dfukit.config import RunConfig
 from dfukit.device import Compute
-from dfukit.errors import ConfigError, DataError
+from dfukit.errors import ConfigError, DataError, PluginError
 from dfukit.gan import GanPictures, TrainedGan
 from dfukit.images import ImageSet, Split, load, make_split, read_split, write_split
 from dfukit.images.split import PARTS
@@ -232,8 +232,18 @@ def prepare(
         progress.say(f"warning: {warning}")
     image = image_spec(config, images)
     if image.positive is not None:
-        config.classifier.build(image)  # a wrong setting of it should not wait until the GAN is trained
+        _check(config.classifier, image)  # a wrong setting of it should not wait until the GAN is trained
     return compute, images, split, image
+
+
+def _check(chosen: Chosen, image: ImageSpec) -> None:
+    """Raise what building a network raises."""
+    try:
+        # There nothing is computed: a classifier takes a tenth of a second, not a whole one.
+        with torch.device("meta"):
+            chosen.build(image)
+    except PluginError:  # it may be a network that needs numbers to be built
+        chosen.build(image)
 
 
 def image_spec(config: RunConfig, images: ImageSet) -> ImageSpec:

@@ -27,6 +27,7 @@ from dfukit.interfaces import Extractor, Metric, Score, View
 from dfukit.pretrained import KNOWN
 from dfukit.progress import Silent
 from dfukit.registry import Offer, Registry
+from dfukit.rows import Rows
 from dfukit.rundir import write_toml
 from dfukit.scoring import as_text, choose_extractor, score, score_folders, stopping_distance
 
@@ -299,6 +300,31 @@ def test_the_stopping_distance_falls_as_pictures_come_nearer() -> None:
         near, blend = pictures(1, 20), (0.6 * pictures(1, 20) + 0.4 * noise(1, 20)).astype(np.uint8)
         assert distance.measure(near)[0] < distance.measure(blend)[0] < distance.measure(noise(1, 20))[0]
         assert distance.measure(near) == distance.measure(near)
+
+
+def test_validation_pictures_are_first_read_when_a_distance_is_measured() -> None:
+    config = resolve(registries.load(), preset="smoke", flags={"extractor": R64})
+    real, reads = pictures(0, 20), []
+
+    class Watched:
+        shape, dtype = real.shape, real.dtype
+
+        def __getitem__(self, index: np.ndarray) -> np.ndarray:
+            reads.append(len(index))
+            return real[index]
+
+    distance = stopping_distance(Rows(Watched(), np.arange(20)), config, CPU, Silent())
+    assert reads == []
+    assert distance.measure(pictures(1, 20)) == stopping_distance(real, config, CPU, Silent()).measure(pictures(1, 20))
+    distance.measure(noise(1, 20))
+    assert reads == [20]
+
+
+def test_parts_that_are_rows_of_a_larger_array_are_scored_as_copies_are() -> None:
+    everything, index = pictures(0, 60), np.arange(0, 60, 2)
+    parts = ({"train": Rows(everything, index)}, {"train": everything[index]})
+    lazy, copied = (scores_of(part, pictures(1, 25), ("psnr", "kd"), pictures=20) for part in parts)
+    assert lazy == copied
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -44,18 +45,20 @@ def find(root: Path, known: Callable[[str], bool], ignore: Path | None = None) -
     name where something in the root itself is called like a picture. Raises DataError for an unusable manifest.
     """
     manifest = root / MANIFEST
+    other = ignore.relative_to(root).as_posix() if ignore and ignore.is_relative_to(root) else ""
     if not manifest.is_file():
-        for entry in _walk(root, PurePosixPath()):
-            if ignore is None or root / entry.path != ignore:
-                yield entry
+        yield from _walk(root, "", lambda path: path == other)
         return
+    labels: set[str] = set()
+    links: dict[str, str | None] = {}
     for row in read_rows(manifest, ("path", "label")):
-        entry = _from_row(root, manifest, row)
-        if entry.reason is None:
+        entry = _from_row(root, manifest, row, links)
+        if entry.reason is None and entry.label not in labels:
+            labels.add(entry.label)
             yield Entry("", entry.label)
         yield entry
-    for entry in _walk(root, PurePosixPath()):
-        if entry.path and root / entry.path not in (manifest, ignore) and not known(entry.path):
+    for entry in _walk(root, "", lambda path: path in (MANIFEST, other) or known(path)):
+        if entry.path:
             yield Entry(entry.path, entry.label, reason=entry.reason or f"not listed in {MANIFEST}")
 
 
@@ -76,60 +79,66 @@ def relative(root: Path, base: Path, text: str) -> str | None:
     """
     first: str | None = None
     for start in (base, root):
-        path = os.path.relpath(os.path.normpath(start / text), root)
+        path = os.path.relpath(os.path.normpath(os.path.join(start, text)), root)
         if path.split(os.sep)[0] != os.pardir and path != os.curdir:
             posix = path.replace(os.sep, "/")
-            if (root / path).is_file():
+            if os.path.isfile(os.path.join(root, path)):
                 return posix
             first = first or posix
     return first
 
 
-def _walk(root: Path, folder: PurePosixPath) -> Iterator[Entry]:
-    label = folder.parts[0] if folder.parts else root.name
+def _walk(root: Path, folder: str, skip: Callable[[str], bool]) -> Iterator[Entry]:
+    """What lies in a folder below root, links not followed; files that `skip(path)` says so of are not looked at."""
+    label = folder.split("/")[0] or root.name
     try:
-        with os.scandir(root / folder) as children:
+        with os.scandir(os.path.join(root, folder)) as children:
             for child in children:
                 if child.name.startswith("."):
                     continue
-                path = folder / child.name
+                path = f"{folder}/{child.name}" if folder else child.name
                 if child.is_dir(follow_symlinks=False):
-                    if not folder.parts:
+                    if not folder:
                         yield Entry("", label=child.name)
-                    yield from _walk(root, path)
-                else:
-                    if not folder.parts and path.suffix.lower() in SUFFIXES:
+                    yield from _walk(root, path, skip)
+                elif not skip(_text(path)):
+                    if not folder and PurePosixPath(path).suffix.lower() in SUFFIXES:
                         yield Entry("", label)
-                    yield _entry(root, str(path), label)
+                    yield _entry(root, path, label)
     except OSError as error:
-        yield Entry(str(folder), label, reason=f"folder cannot be read: {error.strerror}")
+        yield Entry(folder or ".", label, reason=f"folder cannot be read: {error.strerror}")
+
+
+def _text(path: str) -> str:
+    """A path that can be written down, even if it is not UTF-8."""
+    return path.encode(errors="backslashreplace").decode()
 
 
 def _entry(root: Path, path: str, label: str, **known: Any) -> Entry:
     """The entry of one file, looked at without opening it."""
+    if path != _text(path):
+        return Entry(_text(path), label, reason="its name is not UTF-8")
     try:
-        path.encode()
-    except UnicodeEncodeError:
-        return Entry(path.encode(errors="backslashreplace").decode(), label, reason="its name is not UTF-8")
-    if link := _link(root, path):
-        return Entry(path, label, reason=f"{link} is a symbolic link: copy the file instead")
-    try:
-        status = os.stat(root / path, follow_symlinks=False)
+        status = os.lstat(os.path.join(root, path))
     except OSError as error:
         return Entry(path, label, reason=f"cannot be read: {error.strerror}")
-    if not os.path.isfile(root / path):
+    if stat.S_ISLNK(status.st_mode):
+        return Entry(path, label, reason=f"{path} is a symbolic link: copy the file instead")
+    if not stat.S_ISREG(status.st_mode):
         return Entry(path, label, reason="not a regular file")
     return Entry(path, label, size=status.st_size, mtime=status.st_mtime_ns, **known)
 
 
-def _link(root: Path, path: str) -> str | None:
-    """The first symbolic link on the way from root to the file, if any."""
-    parts = PurePosixPath(path).parts
-    steps = ("/".join(parts[: i + 1]) for i in range(len(parts)))
-    return next((step for step in steps if os.path.islink(root / step)), None)
+def _link(root: Path, folder: str, links: dict[str, str | None]) -> str | None:
+    """The first symbolic link on the way from root to a folder below it, if any; `links` are those of other folders."""
+    if folder not in links:
+        parts = folder.split("/")
+        steps = ("/".join(parts[: i + 1]) for i in range(len(parts)))
+        links[folder] = next((step for step in steps if os.path.islink(os.path.join(root, step))), None)
+    return links[folder]
 
 
-def _from_row(root: Path, manifest: Path, row: Row) -> Entry:
+def _from_row(root: Path, manifest: Path, row: Row, links: dict[str, str | None]) -> Entry:
     label = row.values["label"]
     path = relative(root, manifest.parent, row.values["path"]) if row.values["path"] else None
     if path is None:
@@ -142,8 +151,10 @@ def _from_row(root: Path, manifest: Path, row: Row) -> Entry:
     if part not in PARTS:
         raise DataError(f"{manifest}, line {row.line}: split must be train, validation or test, got {part!r}")
     box = _box(manifest, row)
-    if not os.path.lexists(root / path):
+    if not os.path.lexists(os.path.join(root, path)):
         return Entry(path, label, reason="listed in the manifest, but there is no such file")
+    if link := _link(root, os.path.dirname(path), links):
+        return Entry(path, label, reason=f"{link} is a symbolic link: copy the file instead")
     return _entry(root, path, label, patient=row.patient, part=PARTS[part], box=box)
 
 

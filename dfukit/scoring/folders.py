@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from dfukit.images.decode import SIDE
 from dfukit.images.pool import Job, decode_all
 from dfukit.progress import Progress, Silent, counter
 from dfukit.registry import Registry
+from dfukit.rows import Pixels, Rows
 from dfukit.rundir import RunDir
 from dfukit.scoring.measuring import MIN_PICTURES, score
 
@@ -28,9 +29,11 @@ TABLES = (".csv", ".json", ".txt", ".md")
 
 @frozen(eq=False)
 class _Pictures:
-    """uint8 [N, S, S, 3], the width that half of them have at least, and their patients [N] where they are known."""
+    """How to have n pictures, uint8 [n, S, S, 3], at any size S, the width that half of them have at least, and their
+    patients [n] where they are known."""
 
-    pixels: np.ndarray
+    at: Callable[[int], Pixels]
+    n: int
     width: int
     groups: np.ndarray | None = None
 
@@ -62,8 +65,8 @@ def score_folders(
     parts, synthetic = _read_real(real, registry, progress), _read(fake, "synthetic", progress)
     size = min(SIDE, synthetic.width, *(part.width for part in parts.values()))
     return score(
-        {name: resize(part.pixels, size) for name, part in parts.items()},
-        resize(synthetic.pixels, size),
+        {name: part.at(size) for name, part in parts.items()},
+        synthetic.at(size),
         chosen,
         registry,
         extractor=extractor or settings.extractor,
@@ -83,27 +86,32 @@ def _read_real(source: str | Path | np.ndarray, registry: Registry, progress: Pr
     report = counter(progress, "reading real pictures")
     images = load(settings, report) if settings.path else phantom.image_set(settings, report)
     split = read_split(RunDir(Path(source)).split, images)
-    return {
-        name: _Pictures(images.pixels[index], SIDE, images.groups[index])
-        for name, index in (("train", split.train), ("test", split.test))
-    }
+
+    def part(index: np.ndarray) -> _Pictures:
+        return _Pictures(lambda size: Rows(images.at(size), index), len(index), SIDE, images.groups[index])
+
+    return {"train": part(split.train), "test": part(split.test)}
 
 
 def _read(source: str | Path | np.ndarray, what: str, progress: Progress) -> _Pictures:
     if isinstance(source, np.ndarray):
         if source.dtype != np.uint8 or source.ndim != 4 or source.shape[1] != source.shape[2] or source.shape[3] != 3:
             raise DataError(f"{what} pictures must be uint8 [N, S, S, 3], got {source.dtype} {list(source.shape)}")
-        pictures, place = _Pictures(source, source.shape[1]), f"the array of {what} pictures"
+        pictures, place = _held(source, source.shape[1]), f"the array of {what} pictures"
     else:
         folder = Path(source)
         run = RunDir(folder)
         if run.config.is_file():
             folder = run.synthetic
         pictures, place = _decode(folder, what, progress), str(folder)
-    if len(pictures.pixels) < MIN_PICTURES:
-        n = len(pictures.pixels)
-        raise DataError(f"{place} has {n} usable pictures; a score needs at least {MIN_PICTURES}")
+    if pictures.n < MIN_PICTURES:
+        raise DataError(f"{place} has {pictures.n} usable pictures; a score needs at least {MIN_PICTURES}")
     return pictures
+
+
+def _held(pixels: np.ndarray, width: int) -> _Pictures:
+    """Pictures that lie in memory."""
+    return _Pictures(lambda size: resize(pixels, size), len(pixels), width)
 
 
 def _decode(folder: Path, what: str, progress: Progress) -> _Pictures:
@@ -128,5 +136,5 @@ def _decode(folder: Path, what: str, progress: Progress) -> _Pictures:
             widths.append(min(decoded.width, decoded.height))
         progress.update(f"reading {what} pictures", done, len(files))
     if not pixels:
-        return _Pictures(np.empty((0, SIDE, SIDE, 3), np.uint8), SIDE)
-    return _Pictures(np.stack(pixels), int(np.median(widths)))
+        return _held(np.empty((0, SIDE, SIDE, 3), np.uint8), SIDE)
+    return _held(np.stack(pixels), int(np.median(widths)))
