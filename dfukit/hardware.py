@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import ctypes
 import shutil
 import subprocess
+import sys
+from contextlib import suppress
 from pathlib import Path
 
 
@@ -25,6 +28,13 @@ def resident_memory() -> int:
         if line.startswith("RssAnon:"):
             return int(line.split()[1]) * 1024
     return 0
+
+
+def give_back_memory() -> None:
+    """Return freed memory to the system, which glibc would keep: tens of MiB after each evaluation."""
+    if sys.platform == "linux":
+        with suppress(OSError, AttributeError):  # another C library has no such function
+            ctypes.CDLL(None).malloc_trim(0)
 
 
 def nvidia_gpus() -> list[str]:

@@ -14,7 +14,7 @@ from attrs import define, field, frozen
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
-from dfukit import average, rundir, schedule
+from dfukit import average, hardware, rundir, schedule
 from dfukit.config import GanSettings
 from dfukit.device import Compute
 from dfukit.drawn import GRID, grid, png, to_uint8
@@ -174,6 +174,7 @@ class Judge:
         if self.writer is not None:
             self.writer.add_image("samples", looked.grid, self.at, dataformats="HWC")
         self._event(values, distance_name=self.distance.name if self.distance else None)
+        hardware.give_back_memory()
         self.seconds += time.monotonic() - started
         return keep
 
