@@ -31,7 +31,7 @@ class WassersteinGradientPenalty(Loss):
 
     def penalty(self, critic: Scorer, batch: Batch, step: Step) -> Tensor:
         """E[(|grad D(mix)| - 1)^2] over random points between each real and fake picture."""
-        share = torch.rand(len(batch.real), 1, 1, 1, generator=step.rng("penalty")).to(batch.real.device)
+        share = torch.rand(len(batch.real), 1, 1, 1, generator=step.rng("penalty")).to(batch.real)
         mix = torch.lerp(batch.fake, batch.real, share).requires_grad_()
         (gradient,) = torch.autograd.grad(critic(mix, batch.label).sum(), mix, create_graph=True)
         # In bfloat16 the norm of 49,152 numbers keeps two digits.
