@@ -12,20 +12,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from paired import compare
+from critic_step import IMAGE, SIZE, CriticStep, build, plain
+from paired import compare, seconds
 from PIL import Image
 from pytest_benchmark.fixture import BenchmarkFixture
 from reference_loop import ReferenceLoop
-from torch import nn
 
-from dfukit import ImageSpec, config, device, gan, registry
+from dfukit import config, device, gan, registry
 from dfukit.config import RunConfig
 from dfukit.gan import GanPictures
 from dfukit.progress import Silent
 from dfukit.rundir import RunDir
 
-SIZE, PICTURES = 128, 320
-IMAGE = ImageSpec(SIZE, 3, ("infected", "non_infected"), "infected")
+PICTURES = 320
 PHOTOGRAPH = (640, 480)
 """As the files of the DFU challenges have it; photographs from a camera are 40 times as large and slower to decode."""
 
@@ -73,15 +72,6 @@ def training(made: RunConfig, folder: Path) -> Callable[[], float]:
     return run
 
 
-def plain(critic: nn.Module) -> nn.Module:
-    """The critic with torch's own layers, as a user would build it."""
-    for layer in critic.modules():
-        for own in (nn.Conv2d, nn.LeakyReLU):
-            if isinstance(layer, own):
-                layer.__class__ = own
-    return critic
-
-
 def without_files(loop: ReferenceLoop) -> Callable[[], float]:
     """A contestant: the reference loop fed from memory, to show what its networks alone cost."""
     batch = next(loop.batches)
@@ -127,4 +117,19 @@ def test_the_training_step(benchmark: BenchmarkFixture, rounds: int, batch: int,
             "dfukit bf16": training(made["bf16"], tmp_path),
         },
         warm_up=0,  # the first round is one of five, and minutes long on a CPU
+    )
+
+
+@pytest.mark.benchmark(group="training step")
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_the_critics_layers(benchmark: BenchmarkFixture, rounds: int, batch: int, precision: str) -> None:
+    compute = device.choose(settings(precision, batch).run)
+    compare(
+        benchmark,
+        rounds,
+        f"critic step, batch {batch}, {compute}",
+        {
+            "torch's own layers": seconds(CriticStep(plain(build("critic", "conv")), compute, batch)),
+            "the layers of conv": seconds(CriticStep(build("critic", "conv"), compute, batch)),
+        },
     )
