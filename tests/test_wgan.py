@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 import torch
 from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from dfukit import ImageSpec, registry
 from dfukit.interfaces import Batch, Critic, Generator, Step
@@ -116,3 +119,71 @@ def test_the_penalty_reaches_the_critic_by_double_backward() -> None:
     batch = Batch(torch.randn(4, 3, 16, 16), torch.randn(4, 3, 16, 16), torch.zeros(4, dtype=torch.int64))
     loss.penalty(critic, batch, Step(0, 1)).backward()
     assert critic.body[0].weight.grad.abs().sum() > 0
+
+
+def with_torchs_own_layers(critic: nn.Module) -> nn.Module:
+    """A copy with nn.Conv2d and nn.LeakyReLU."""
+    plain = copy.deepcopy(critic)
+    for layer in plain.modules():
+        for own in (nn.Conv2d, nn.LeakyReLU):
+            if isinstance(layer, own):
+                layer.__class__ = own
+    return plain
+
+
+def pairs(n: int = 4, dtype: torch.dtype = torch.float32) -> Batch:
+    rng = torch.Generator().manual_seed(0)
+    real, fake = (torch.rand(n, 3, 32, 32, generator=rng, dtype=dtype) * 2 - 1 for _ in range(2))
+    return Batch(real, fake, torch.arange(n) % 2)
+
+
+@pytest.mark.parametrize("autocast", [False, True])
+def test_the_critics_layers_give_the_numbers_of_torchs_own(autocast: bool) -> None:
+    loss, dtype = build("loss", "wgan_gp"), torch.float32 if autocast else torch.float64
+    lean = build("critic", "conv", size=32, width=8).to(dtype)
+    nn.init.normal_(lean.projection.weight)
+    critics = {"lean": lean, "plain": with_torchs_own_layers(lean)}
+    found = {}
+    for name, critic in critics.items():
+
+        def score(images: torch.Tensor, label: torch.Tensor, critic: nn.Module = critic) -> torch.Tensor:
+            with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
+                return critic(images, label)
+
+        terms = loss.critic(score, pairs(dtype=dtype), Step(0, 1))
+        terms["loss"].backward()
+        found[name] = [terms["loss"].detach(), *(parameter.grad for parameter in critic.parameters())]
+    for mine, torchs in zip(found["lean"], found["plain"], strict=True):
+        assert torch.allclose(mine, torchs, rtol=0.0, atol=(0.02 if autocast else 1e-9) * float(torchs.abs().max() + 1))
+
+
+class CountPasses(TorchDispatchMode):
+    """Counts convolutions: forward, gradients of pictures, gradients of weights."""
+
+    passes = 0
+
+    def __torch_dispatch__(self, operation, types, args=(), kwargs=None):
+        if operation is torch.ops.aten.convolution.default:
+            self.passes += 1
+        if operation is torch.ops.aten.convolution_backward.default:
+            of_images, of_weights, _ = args[-1]
+            self.passes += of_images + of_weights
+        return operation(*args, **(kwargs or {}))
+
+
+def test_the_penalty_costs_four_passes_of_each_layer() -> None:
+    critic, loss, batch = build("critic", "conv", size=32, width=8), build("loss", "wgan_gp"), pairs()
+    with CountPasses() as penalty:
+        loss.penalty(critic, batch, Step(0, 1)).backward()
+    # Maps, the pictures' gradient, its tangent, the weights; with torch's own layers two more, of zeros.
+    assert penalty.passes == 4 * 4
+
+
+def test_a_frozen_critic_passes_its_gradient_on() -> None:
+    critic = build("critic", "conv", size=32, width=8)
+    images = pairs().fake.requires_grad_()
+    gradients = []
+    for network in (critic, with_torchs_own_layers(critic)):
+        (gradient,) = torch.autograd.grad(network.requires_grad_(False)(images, pairs().label).sum(), images)
+        gradients.append(gradient)
+    assert torch.allclose(*gradients, atol=1e-6)

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from dfukit import ImageSpec
 from dfukit.interfaces import Critic, Generator
 from dfukit_wgan import ConvCriticSettings, LstmGeneratorSettings
+from dfukit_wgan.lean import LeanConv2d, LeanLeakyReLU
 
 GRID = 8
 """Cells along a side of the map that the LSTM makes."""
@@ -110,7 +111,7 @@ class ConvCritic(Critic):
         widths = [settings.width << doubling for doubling in range(4)]
         layers: list[nn.Module] = []
         for before, after in zip([image.channels, *widths], widths, strict=False):
-            layers += [nn.Conv2d(before, after, 4, stride=2, padding=1), nn.LeakyReLU(0.2)]
+            layers += [LeanConv2d(before, after, 4, stride=2, padding=1), LeanLeakyReLU(0.2)]
         self.body = nn.Sequential(*layers)
         side = image.size // 16
         self.head = nn.Linear(widths[-1] * side * side, 1)

@@ -1,0 +1,45 @@
+"""Prediction with `effv2s_lstm` against its bare timm backbone at the same input size and precision."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import timm
+import torch
+from paired import compare, seconds
+from pytest_benchmark.fixture import BenchmarkFixture
+
+from dfukit import ImageSpec, device, load_classifier, registry, weights
+from dfukit.config import RunSettings
+from dfukit.weights import Description
+
+SIZE = 128
+
+
+@pytest.mark.benchmark(group="prediction")
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize("n", [1, 32])
+def test_prediction(benchmark: BenchmarkFixture, rounds: int, tmp_path: Path, n: int, precision: str) -> None:
+    compute = device.choose(RunSettings(precision=precision))
+    image = ImageSpec(SIZE, 3, ("infected", "non_infected"), "infected")
+    chosen = registry.load().choose("classifier", "effv2s_lstm", {"pretrained": "false"})
+    facts = {"fit": "crop", "positive": "infected", "temperature": 1.0}
+    weights.write(tmp_path / "classifier.safetensors", chosen.build(image), Description(chosen, image, facts=facts))
+    classifier = load_classifier(tmp_path / "classifier.safetensors", compute)
+    backbone = timm.create_model("tf_efficientnetv2_s.in21k_ft_in1k", pretrained=False, num_classes=1)
+    backbone = backbone.to(compute.device).eval()
+    pixels = np.random.default_rng(0).integers(0, 256, (n, 256, 256, 3), np.uint8)
+    tensor = torch.rand(n, 3, SIZE, SIZE, device=compute.device)
+
+    def bare() -> None:
+        with torch.inference_mode(), compute.autocast():
+            backbone(tensor).float().cpu()
+
+    compare(
+        benchmark,
+        rounds,
+        f"prediction of {n}, {compute}, 3 times",
+        {"bare timm backbone": seconds(bare, 3), "dfukit effv2s_lstm": seconds(lambda: classifier.scores(pixels), 3)},
+    )
