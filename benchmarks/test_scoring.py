@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import statistics
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from paired import compare, seconds
 from pytest_benchmark.fixture import BenchmarkFixture
 from safetensors.torch import save_file
 from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
@@ -19,24 +17,8 @@ from dfukit_fidelity.frechet import frechet_distance
 from dfukit_fidelity.inception import read_network
 from dfukit_fidelity.inception_network import InceptionNetwork
 
-ROUNDS = 5
 PICTURES, SIZE = 32, 128
 N, D = 1000, 2048
-
-
-def paired(ours: Callable[[], object], theirs: Callable[[], object]) -> tuple[float, list[float]]:
-    """Median seconds of ours, and how many times as long theirs took just after, of each round."""
-    ours()
-    seconds, ratios = [], []
-    for _ in range(ROUNDS):
-        times = []
-        for call in (ours, theirs):
-            start = time.perf_counter()
-            call()
-            times.append(time.perf_counter() - start)
-        seconds.append(times[0])
-        ratios.append(times[1] / times[0])
-    return statistics.median(seconds), ratios
 
 
 def smooth_pictures(n: int, seed: int) -> torch.Tensor:
@@ -62,7 +44,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     return folder / "inception.safetensors", folder / "inception.pth"
 
 
-def test_inception_features_in_float32(benchmark: BenchmarkFixture, weights: tuple[Path, Path]) -> None:
+def test_inception_features_in_float32(benchmark: BenchmarkFixture, rounds: int, weights: tuple[Path, Path]) -> None:
     ours, _ = read_network(weights[0])
     ours.requires_grad_(False).to(memory_format=torch.channels_last)
     theirs = FeatureExtractorInceptionV3(
@@ -72,16 +54,19 @@ def test_inception_features_in_float32(benchmark: BenchmarkFixture, weights: tup
     with torch.inference_mode():
         expected = theirs(pictures)[0]
         difference = float((ours(pictures.float())[0] - expected).abs().max())
-        seconds, ratios = paired(lambda: ours(pictures.float()), lambda: theirs(pictures))
-        benchmark.pedantic(ours, (pictures.float(),), rounds=1)
-    print(
-        f"\nfeatures: {PICTURES / seconds:.1f} pictures/s, {statistics.median(ratios):.2f}x torch-fidelity "
-        f"({min(ratios):.2f} to {max(ratios):.2f}); largest difference {difference:.1e}, mean {expected.mean():.2f}"
-    )
+        compare(
+            benchmark,
+            rounds,
+            f"features of {PICTURES} pictures; largest difference {difference:.1e}, mean {expected.mean():.2f}",
+            {
+                "torch-fidelity": seconds(lambda: theirs(pictures)),
+                "dfukit": seconds(lambda: ours(pictures.float())),
+            },
+        )
     assert difference < 1e-4
 
 
-def test_the_frechet_solve(benchmark: BenchmarkFixture) -> None:
+def test_the_frechet_solve(benchmark: BenchmarkFixture, rounds: int) -> None:
     rng = np.random.default_rng(0)
     mixing = rng.normal(size=(D, D)) / np.sqrt(D)
     real, fake = (np.maximum(rng.normal(shift, 1.0, (N, D)) @ mixing + 0.2, 0) for shift in (0.0, 0.3))
@@ -89,12 +74,13 @@ def test_the_frechet_solve(benchmark: BenchmarkFixture) -> None:
     statistics_of = [fid_features_to_statistics(torch.from_numpy(features)) for features in (real, fake)]
     expected = fid_statistics_to_metric(*statistics_of, verbose=False)["frechet_inception_distance"]
     difference = abs(frechet_distance(real, fake) / expected - 1)
-    seconds, ratios = paired(
-        lambda: frechet_distance(real, fake), lambda: fid_statistics_to_metric(*statistics_of, verbose=False)
-    )
-    benchmark.pedantic(frechet_distance, (real, fake), rounds=1)
-    print(
-        f"\nFréchet solve, n = {N}, d = {D}: {seconds:.2f} s, {statistics.median(ratios):.1f}x torch-fidelity "
-        f"({min(ratios):.1f} to {max(ratios):.1f}); relative difference {difference:.1e}"
+    compare(
+        benchmark,
+        rounds,
+        f"Fréchet solve, n = {N}, d = {D}; relative difference {difference:.1e}",
+        {
+            "torch-fidelity": seconds(lambda: fid_statistics_to_metric(*statistics_of, verbose=False)),
+            "dfukit": seconds(lambda: frechet_distance(real, fake)),
+        },
     )
     assert difference < 1e-6
