@@ -139,9 +139,11 @@ def train(
     def scorer(turn: Step) -> Scorer:
         """critic(augment(pictures), label), its changes drawn for this turn and call."""
         calls = iter(range(1_000))
+        # A loss may score real and fake pictures together, so that these are not the rows of the batch.
+        alone = turn.part(turn.first, 0)
 
         def score(images: Tensor, label: Tensor) -> Tensor:
-            params = augmentation.draw(len(images), turn, f"augment {next(calls)}")
+            params = augmentation.draw(len(images), alone, f"augment {next(calls)}")
             with compute.autocast():
                 scores: Tensor = critic(augmentation.forward((images + 1) / 2, params) * 2 - 1, label)
             return scores

@@ -32,7 +32,7 @@ class Step:
     first: int = 0
     """Where the pictures at hand begin in the batch, which may be computed in parts or by several processes."""
     total: int = 0
-    """Pictures of the whole batch; 0 where those at hand are all of it."""
+    """Pictures of the whole batch; 0 where each part draws for itself, as augmentations do."""
 
     def seed_of(self, purpose: str) -> int:
         """A 63-bit seed for one purpose of this step."""
@@ -60,8 +60,12 @@ class Step:
         return self._rows(torch.randn, purpose, n, *shape)
 
     def _rows(self, draw: Callable[..., Tensor], purpose: str, n: int, *shape: int) -> Tensor:
+        if not self.total:
+            return draw(n, *shape, generator=self.rng(purpose))
+        if n > self.total - self.first:
+            raise ValueError(f"{n} pictures from {self.first} on are more than a batch of {self.total} has")
         rng = torch.Generator().manual_seed(self.seed_of(purpose))
-        return draw(self.total or n, *shape, generator=rng)[self.first : self.first + n]
+        return draw(self.total, *shape, generator=rng)[self.first : self.first + n]
 
 
 @frozen

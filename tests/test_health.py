@@ -13,10 +13,11 @@ import torch
 from small_gan import Faulty, Listening, Signal, train
 from torch import nn
 
+import dfukit_augment.pipelines
 from dfukit import DfukitError, DivergedError, Interrupted, checkpoint, recovery
 from dfukit.descent import Descent
 from dfukit.health import Health
-from dfukit.interfaces import Step
+from dfukit.interfaces import Augmentation, Step
 from dfukit.judge import Judge
 from dfukit.portions import Portions
 from dfukit.rundir import RunDir
@@ -313,6 +314,27 @@ def test_what_a_step_draws_does_not_depend_on_how_its_batch_is_divided() -> None
         parts = [draw(step.part(first, 10), "x", 4 if first else 6, 2) for first in (0, 6)]
         assert torch.equal(whole, torch.cat(parts))
     assert step.part(6, 10).rng("x").initial_seed() != step.rng("x").initial_seed()
+    with pytest.raises(ValueError, match="5 pictures from 6 on are more than a batch of 10 has"):
+        step.part(6, 10).uniform("x", 5)
+
+
+def test_an_augmentation_draws_for_all_pictures_that_are_scored_together(tmp_path: Path) -> None:
+    drawn: list[int] = []
+
+    class Numbers(Augmentation):
+        def __init__(self, settings: object, image: object) -> None: ...
+
+        def draw(self, n: int, step: Step, purpose: str = "augment") -> torch.Tensor:
+            drawn.append(len(step.uniform(purpose, n)))
+            return step.uniform(purpose, n, 1, 1, 1)
+
+        def forward(self, images: torch.Tensor, params: torch.Tensor) -> torch.Tensor:
+            return images * params
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(dfukit_augment.pipelines, "Unchanged", Numbers)
+        train(tmp_path, **{"gan.steps": 1, "gan.batch_size": 8})
+    assert drawn == [16, 8, 8]  # real and fake together, the penalty's, and the generator's
 
 
 def send(folder: Path) -> Callable[[], None]:
