@@ -16,11 +16,13 @@ from dfukit.config import RunSettings
 from dfukit.weights import Description
 
 SIZE = 128
+TIMES = {1: 20, 32: 3}
+"""Predictions in a turn, by batch."""
 
 
 @pytest.mark.benchmark(group="prediction")
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
-@pytest.mark.parametrize("n", [1, 32])
+@pytest.mark.parametrize("n", list(TIMES))
 def test_prediction(benchmark: BenchmarkFixture, rounds: int, tmp_path: Path, n: int, precision: str) -> None:
     compute = device.choose(RunSettings(precision=precision))
     image = ImageSpec(SIZE, 3, ("infected", "non_infected"), "infected")
@@ -40,6 +42,9 @@ def test_prediction(benchmark: BenchmarkFixture, rounds: int, tmp_path: Path, n:
     compare(
         benchmark,
         rounds,
-        f"prediction of {n}, {compute}, 3 times",
-        {"bare timm backbone": seconds(bare, 3), "dfukit effv2s_lstm": seconds(lambda: classifier.scores(pixels), 3)},
+        f"prediction of {n}, {compute}, {TIMES[n]} times",
+        {
+            "bare timm backbone": seconds(bare, TIMES[n]),
+            "dfukit effv2s_lstm": seconds(lambda: classifier.scores(pixels), TIMES[n]),
+        },
     )
