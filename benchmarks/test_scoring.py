@@ -54,16 +54,17 @@ def test_inception_features_in_float32(benchmark: BenchmarkFixture, rounds: int,
     with torch.inference_mode():
         expected = theirs(pictures)[0]
         difference = float((ours(pictures.float())[0] - expected).abs().max())
+        largest = float(expected.max())
         compare(
             benchmark,
             rounds,
-            f"features of {PICTURES} pictures; largest difference {difference:.1e}, mean {expected.mean():.2f}",
+            f"features of {PICTURES} pictures; largest difference {difference:.1e}, mean {expected.mean():.2f}, largest {largest:.2f}",
             {
                 "torch-fidelity": seconds(lambda: theirs(pictures)),
                 "dfukit": seconds(lambda: ours(pictures.float())),
             },
         )
-    assert difference < 1e-4
+    assert difference < 1e-4 * largest
 
 
 def test_the_frechet_solve(benchmark: BenchmarkFixture, rounds: int) -> None:
