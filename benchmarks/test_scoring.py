@@ -58,7 +58,7 @@ def test_inception_features_in_float32(benchmark: BenchmarkFixture, rounds: int,
         compare(
             benchmark,
             rounds,
-            f"features of {PICTURES} pictures; largest difference {difference:.1e}, mean {expected.mean():.2f}, largest {largest:.2f}",
+            f"features of {PICTURES} pictures (mean {expected.mean():.2f}, largest {largest:.2f}, off by {difference:.1e})",
             {
                 "torch-fidelity": seconds(lambda: theirs(pictures)),
                 "dfukit": seconds(lambda: ours(pictures.float())),
