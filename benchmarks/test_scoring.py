@@ -58,7 +58,7 @@ def test_inception_features_in_float32(benchmark: BenchmarkFixture, rounds: int,
         compare(
             benchmark,
             rounds,
-            f"features (mean {expected.mean():.2f}, largest {largest:.2f}, off by {difference:.1e}), {PICTURES} pictures",
+            f"features (mean {expected.mean():.2f}, largest {largest:.2f}, off by {difference:.1e}) of {PICTURES}",
             {
                 "torch-fidelity": seconds(lambda: theirs(pictures)),
                 "dfukit": seconds(lambda: ours(pictures.float())),
