@@ -62,7 +62,9 @@ class InceptionNetwork(nn.Module):
         """
         for layer in self.modules():
             if isinstance(layer, BasicConv2d):
-                layer.conv, layer.bn = fuse_conv_bn_eval(layer.conv, layer.bn), nn.Identity()
+                # In float64, so that weights are rounded once.
+                layer.conv = fuse_conv_bn_eval(layer.conv.double(), layer.bn.double()).float()
+                layer.bn = nn.Identity()
         return self
 
 
