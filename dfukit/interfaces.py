@@ -190,6 +190,17 @@ class Extractor(nn.Module, ABC):
 
 
 @frozen
+class Found:
+    """A synthetic picture that an audit objects to, and the real one behind that, by their places in the views."""
+
+    fake: int
+    real: int
+    how: str
+    """In a word or two: "mirrored", "cropped"."""
+    distance: float
+
+
+@frozen
 class Score:
     """One figure with what is needed to read it. `value` is None where it could not be had, for the `reason` given."""
 
@@ -200,6 +211,12 @@ class Score:
     real_vs_real: float | None = None
     """The same figure between two halves of the real set: what a perfect generator would get at N/2."""
     reason: str | None = None
+    details: Mapping[str, Any] = field(factory=dict)
+    """More of what stands beside the value in scores.json: JSON values by keys of the metric's own."""
+    found: tuple[Found, ...] = ()
+    """The synthetic pictures that an audit objects to."""
+    distances: np.ndarray | None = field(default=None, eq=False)
+    """Of each synthetic picture [M] to the nearest real one, where the metric measures that; for the manifest."""
 
 
 @frozen(eq=False)
@@ -215,6 +232,8 @@ class View:
     pixels: Pixels | None = None
     labels: np.ndarray | None = None
     groups: np.ndarray | None = None
+    held_out: View | None = None
+    """Of the real view, where a metric asks for it: real pictures that the generator never saw."""
     n: int = field(init=False)
 
     @n.default
@@ -230,20 +249,25 @@ class View:
         def at(values: Pixels | None) -> np.ndarray | None:
             return None if values is None else values[index]
 
-        return View(at(self.features), at(self.logits), at(self.pixels), at(self.labels), at(self.groups))
+        return View(
+            at(self.features), at(self.logits), at(self.pixels), at(self.labels), at(self.groups), self.held_out
+        )
 
 
 class Metric(ABC):
     """A score of a synthetic set against a real one."""
 
     reads: ClassVar[str]
-    """"features", "logits" or "pixels": what it needs of a View."""
+    """"features", "logits", "pixels", or "pixels+features": what it needs of a View."""
     extractor: str | None = None
     """The extractor that features and logits must come from; None: whichever the run uses."""
     better: ClassVar[str] = "lower"
     """"lower", "higher", or "neither" where the figure is no quality (a copy alarm)."""
     floor: ClassVar[bool] = True
     """Whether real-against-real halves mean something for it."""
+    audit: ClassVar[bool] = False
+    """Whether it judges each synthetic picture: then it sees all of them, once, whatever `score.pictures` and the
+    classes are, and `real.held_out` beside the training part."""
 
     @abstractmethod
     def measure(self, real: View, fake: View, rng: np.random.Generator) -> dict[str, Score]:

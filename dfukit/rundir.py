@@ -84,6 +84,31 @@ class RunDir:
         return self.synthetic / "manifest.csv"
 
     @property
+    def flagged(self) -> Path:
+        """Synthetic pictures that were taken out of the set because they copy a training picture."""
+        return self.path / "flagged"
+
+    @property
+    def held_back(self) -> Path:
+        """Where a synthetic set lies that failed its release check."""
+        return self.path / "held-back"
+
+    @property
+    def release(self) -> Path:
+        """The record of the release check."""
+        return self.path / "release.json"
+
+    @property
+    def features(self) -> Path:
+        """What the extractors made of the pictures: figures are recomputed from it."""
+        return self.path / "features"
+
+    @property
+    def sums(self) -> Path:
+        """SHA-256 of the files of a finished run, as `sha256sum -c` reads them."""
+        return self.path / "SHA256SUMS"
+
+    @property
     def predictions(self) -> Path:
         return self.path / "predictions.csv"
 
