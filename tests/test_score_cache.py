@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -19,6 +18,8 @@ from dfukit.images import clear_cache, scores_dir
 from dfukit.registry import Offer
 from dfukit.scoring import score_folders
 
+WORK = {"features of real", "features of synthetic"}
+REAL, FAKE = pictures(0, 14), pictures(1, 14)
 FROM_CACHE = "from the cache: these pictures were scored before, with the same weights and versions"
 
 
@@ -42,51 +43,40 @@ class Watched(Said):
 @pytest.fixture
 def folders(tmp_path: Path) -> tuple[Path, Path]:
     """A real and a synthetic folder."""
-    for seed, name in enumerate(("real", "fake")):
+    for name, pixels in (("real", REAL), ("fake", FAKE)):
         (tmp_path / name).mkdir()
-        for i, picture in enumerate(pictures(seed, 14)):
+        for i, picture in enumerate(pixels):
             Image.fromarray(picture).save(tmp_path / name / f"{i}.png")
         (tmp_path / name / "broken.png").write_bytes(name.encode())
     return tmp_path / "real", tmp_path / "fake"
 
 
-Ask = Callable[..., tuple[dict[str, dict[str, Any]], Watched]]
+def ask(real: Any = REAL, fake: Any = FAKE, **changes: Any) -> tuple[dict[str, dict[str, Any]], Watched]:
+    """Score two sets; the scores, and what was said and done."""
+    watched = Watched()
+    how: dict[str, Any] = {"metrics": ["kd", "psnr"], "extractor_settings": R64, "device": "cpu"}
+    return score_folders(real, fake, **(how | changes), progress=watched), watched
 
 
-@pytest.fixture
-def ask(folders: tuple[Path, Path]) -> Ask:
-    """Score the two folders; the scores, and what was said and done."""
-
-    def score(**changes: Any) -> tuple[dict[str, dict[str, Any]], Watched]:
-        watched = Watched()
-        how: dict[str, Any] = {"metrics": ["kd", "psnr"], "extractor_settings": R64, "device": "cpu"}
-        return score_folders(*folders, **(how | changes), progress=watched), watched
-
-    return score
-
-
-WORK = {"reading real pictures", "reading synthetic pictures", "features of real", "features of synthetic"}
-
-
-def test_a_second_scoring_reads_no_picture_and_says_the_same(ask: Ask) -> None:
-    first, before = ask()
-    second, after = ask()
+def test_a_second_scoring_reads_no_picture_and_says_the_same(folders: tuple[Path, Path]) -> None:
+    first, before = ask(*folders)
+    second, after = ask(*folders)
     assert second == first
-    assert before.tasks == WORK
+    assert before.tasks == WORK | {"reading real pictures", "reading synthetic pictures"}
     assert after.tasks == set()
     assert FROM_CACHE in after.lines
     assert [line for line in before.lines if "left out" in line] == [line for line in after.lines if "left out" in line]
 
 
-def test_renamed_pictures_are_the_same_pictures(ask: Ask, folders: tuple[Path, Path]) -> None:
-    ask()
+def test_renamed_pictures_are_the_same_pictures(folders: tuple[Path, Path]) -> None:
+    ask(*folders)
     for place, file in enumerate(sorted(folders[0].glob("[0-9]*.png"))):
         file.rename(folders[0] / f"a{place:03}.png")
-    assert FROM_CACHE in ask()[1].lines
+    assert FROM_CACHE in ask(*folders)[1].lines
 
 
 @pytest.mark.parametrize("change", [{"seed": 1}, {"metrics": ["kd"]}, {"metric_settings": {"kd": {"subsets": 7}}}])
-def test_another_question_is_answered_anew_from_the_same_features(ask: Ask, change: dict[str, Any]) -> None:
+def test_another_question_is_answered_anew_from_the_same_features(change: dict[str, Any]) -> None:
     ask()
     watched = ask(**change)[1]
     assert FROM_CACHE not in watched.lines
@@ -94,22 +84,21 @@ def test_another_question_is_answered_anew_from_the_same_features(ask: Ask, chan
     assert "features of real" not in watched.tasks
 
 
-def test_other_pictures_are_scored_anew(ask: Ask, folders: tuple[Path, Path]) -> None:
+def test_other_pictures_are_scored_anew() -> None:
     first = ask()[0]
-    Image.fromarray(pictures(9, 1)[0]).save(folders[1] / "0.png")
-    second, watched = ask()
+    second, watched = ask(fake=pictures(9, 14))
     assert FROM_CACHE not in watched.lines
     assert {"features of real from the cache", "features of synthetic"} <= watched.tasks
     assert second != first
 
 
-def test_another_version_of_dfukit_computes_everything_anew(ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_version_of_dfukit_computes_everything_anew(monkeypatch: pytest.MonkeyPatch) -> None:
     ask()
     monkeypatch.setattr(dfukit, "__version__", "9.9.9")
     assert ask()[1].tasks == WORK
 
 
-def test_damaged_files_are_computed_anew(ask: Ask) -> None:
+def test_damaged_files_are_computed_anew() -> None:
     first = ask()[0]
     for file in scores_dir().iterdir():
         content = bytearray(file.read_bytes())
@@ -123,7 +112,7 @@ def test_damaged_files_are_computed_anew(ask: Ask) -> None:
     assert ask()[0] == first
 
 
-def test_files_of_something_else_under_their_name_are_computed_anew(ask: Ask) -> None:
+def test_files_of_something_else_under_their_name_are_computed_anew() -> None:
     ask(seed=1)
     other = {file.suffix: file.read_bytes() for file in scores_dir().iterdir()}
     clear_cache()
@@ -141,7 +130,7 @@ def test_files_of_something_else_under_their_name_are_computed_anew(ask: Ask) ->
     assert second == first
 
 
-def test_the_cache_is_emptied_with_that_of_pictures(ask: Ask) -> None:
+def test_the_cache_is_emptied_with_that_of_pictures() -> None:
     ask()
     assert clear_cache() > 0
     assert not scores_dir().exists()
@@ -154,9 +143,7 @@ def test_a_cache_that_cannot_be_written_is_told_and_takes_no_score(
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("DFUKIT_CACHE_DIR", str(tmp_path / "file"))
     said = Said()
-    scores = score_folders(
-        pictures(0, 12), pictures(1, 12), metrics=["kd"], extractor_settings=R64, device="cpu", progress=said
-    )
+    scores = score_folders(REAL, FAKE, metrics=["kd"], extractor_settings=R64, device="cpu", progress=said)
     assert scores["kd[r64]"]["value"] is not None
     assert any("cannot be written (Not a directory): set DFUKIT_CACHE_DIR" in line for line in said.lines)
 
