@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import io
+from typing import Any
 
 import numpy as np
 import torch
 from PIL import Image
-from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
+
+from dfukit import provenance
+from dfukit.provenance import Origin
 
 GRID = 8
 """Columns of a grid."""
@@ -33,11 +36,8 @@ def note(phantom: bool) -> str:
     return f"Synthetic picture made by dfukit: it shows no patient. Research use only.{trained_on}"
 
 
-def png(pixels: np.ndarray, text: str) -> bytes:
-    """A PNG file of uint8 [H, W, C] with a description."""
-    info = PngInfo()
-    info.add_text("Description", text)
-    info.add_text("Software", "dfukit")
+def png(pixels: np.ndarray, text: str, origin: Origin | None = None, **about: Any) -> bytes:
+    """A PNG file of uint8 [H, W, C] that says what it is (`dfukit.provenance.marks`)."""
     buffer = io.BytesIO()
-    Image.fromarray(pixels.squeeze()).save(buffer, "PNG", pnginfo=info)
+    Image.fromarray(pixels.squeeze()).save(buffer, "PNG", pnginfo=provenance.marks(text, origin, **about))
     return buffer.getvalue()

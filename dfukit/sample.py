@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
-from attrs import frozen
+from attrs import evolve, field, frozen
 from PIL import Image
 
-from dfukit import drawn, rundir, weights
+from dfukit import drawn, manifest, provenance, rundir, weights
 from dfukit.component import ImageSpec
 from dfukit.errors import ConfigError, DataError
 from dfukit.interfaces import Generator, Step
+from dfukit.provenance import Origin
 from dfukit.rundir import RunDir
 from dfukit.settings import guess
 from dfukit.weights import Description
 
 BATCH = 64
-MANIFEST_FILE = "manifest.csv"
-MANIFEST = ("path", "label", "sha256", "seed", "number", "note")
 
 
 @frozen(eq=False)
@@ -35,31 +33,73 @@ class Samples:
     classes: tuple[str, ...]
     seed: int
     note: str
+    origin: Origin | None = None
+    """The generator behind them, where it is known."""
+    numbers: np.ndarray = field()
+    """Places in the draw, int64 [N]: with the seed they say which pictures these are."""
+
+    @numbers.default
+    def _all(self) -> np.ndarray:
+        return np.arange(len(self.pixels), dtype=np.int64)
 
     def __len__(self) -> int:
         return len(self.pixels)
+
+    @property
+    def paths(self) -> list[str]:
+        """Where `save` puts them, counted from its folder."""
+        return [
+            f"{self.classes[label]}/synthetic_{number + 1:06d}.png"
+            for label, number in zip(self.labels, self.numbers, strict=True)
+        ]
+
+    def take(self, index: Sequence[int] | np.ndarray) -> Samples:
+        """The pictures at `index` (positions or a boolean mask), which keep their numbers and so their names."""
+        return evolve(self, pixels=self.pixels[index], labels=self.labels[index], numbers=self.numbers[index])
 
     def pictures(self) -> list[Image.Image]:
         """As Pillow pictures."""
         return [Image.fromarray(pixels.squeeze()) for pixels in self.pixels]
 
-    def save(self, folder: Path) -> None:
-        """Write `<label>/synthetic_000001.png` and so on, and manifest.csv (path,label,sha256,seed,number,note)."""
+    def save(self, folder: Path, *, distances: np.ndarray | None = None) -> None:
+        """Write `<label>/synthetic_000001.png` and so on, and manifest.csv (`dfukit.manifest.COLUMNS`).
+
+        `distances` [N] are those to the nearest training picture, where the set was audited.
+        """
+        told = [""] * len(self) if distances is None else [repr(float(distance)) for distance in distances]
+        rows = [
+            {**row, "nearest_training_distance": distance, "note": self.note}
+            for row, distance in zip(self._write(folder), told, strict=True)
+        ]
+        manifest.write(folder / manifest.FILE, manifest.COLUMNS, rows)
+
+    def save_flagged(self, folder: Path, found: Sequence[Mapping[str, Any]]) -> None:
+        """Write these pictures, which an audit objects to, and flagged.csv (`dfukit.manifest.FLAGGED_COLUMNS`).
+
+        `found` says of each, by its "path", what it is a copy "of", "how", and at what "distance".
+        """
+        why = {one["path"]: {key: one[key] for key in ("of", "how", "distance")} for one in found}
+        rows = [{**row, **why[row["path"]]} for row in self._write(folder)]
+        manifest.write(folder / manifest.FLAGGED_FILE, manifest.FLAGGED_COLUMNS, rows)
+
+    def _write(self, folder: Path) -> list[dict[str, Any]]:
+        """Write the pictures. Returns what every table says of them."""
         rows = []
-        numbers = dict.fromkeys(self.classes, 0)
-        for place, (picture, label) in enumerate(zip(self.pixels, self.labels, strict=True)):
+        for path, picture, label, number in zip(self.paths, self.pixels, self.labels, self.numbers, strict=True):
             name = self.classes[label]
-            numbers[name] += 1
-            path = Path(name) / f"synthetic_{numbers[name]:06d}.png"
-            content = drawn.png(picture, self.note)
+            content = drawn.png(picture, self.note, self.origin, label=name, seed=self.seed, number=int(number))
             rundir.write_bytes(folder / path, content)
-            digest = hashlib.sha256(content).hexdigest()
-            rows.append((path.as_posix(), name, digest, self.seed, place, self.note))
-        table = io.StringIO()
-        writer = csv.writer(table, lineterminator="\n")
-        writer.writerow(MANIFEST)
-        writer.writerows(rows)
-        rundir.write_text(folder / MANIFEST_FILE, table.getvalue())
+            rows.append(
+                {
+                    "path": path,
+                    "label": name,
+                    "sha256": hashlib.sha256(content).hexdigest(),
+                    "pixels_sha256": provenance.pixels_sha256(Image.fromarray(picture.squeeze())),
+                    "seed": self.seed,
+                    "number": int(number),
+                }
+            )
+        return rows
 
 
 @frozen(eq=False)
@@ -68,6 +108,12 @@ class LoadedGenerator:
 
     network: Generator
     description: Description
+    digest: str = field()
+    """SHA-256 of its weights file."""
+
+    @digest.default
+    def _of_what_would_be_written(self) -> str:
+        return hashlib.sha256(weights.as_bytes(self.network, self.description)).hexdigest()
 
     @property
     def image(self) -> ImageSpec:
@@ -80,22 +126,31 @@ class LoadedGenerator:
         """
         if n < 1:
             raise ConfigError(f"the number of pictures must be at least 1, got {n}")
-        labels = self._labels(n, label)
+        return self.draw(self._labels(n, label), np.arange(n, dtype=np.int64), seed)
+
+    def draw(self, labels: np.ndarray, numbers: np.ndarray, seed: int) -> Samples:
+        """The pictures with these class indices [N] and numbers [N]."""
         device = next(self.network.parameters()).device
         batches = []
         with torch.no_grad():
-            for start in range(0, n, BATCH):
-                numbers = range(start, min(start + BATCH, n))
+            for start in range(0, len(numbers), BATCH):
                 latent = torch.stack(
                     [
-                        torch.randn(self.network.latent_size, generator=Step(seed, number).rng("sample"))
-                        for number in numbers
+                        torch.randn(self.network.latent_size, generator=Step(seed, int(number)).rng("sample"))
+                        for number in numbers[start : start + BATCH]
                     ]
                 )
                 label_batch = torch.from_numpy(labels[start : start + BATCH])
                 images = self.network(latent.to(device), label_batch.to(device))
                 batches.append(drawn.to_uint8(images.float()).permute(0, 2, 3, 1).cpu().numpy())
-        return Samples(np.concatenate(batches), labels, self.image.classes, seed, self.note)
+        pixels = np.concatenate(batches)
+        return Samples(pixels, labels, self.image.classes, seed, self.note, self.origin, numbers)
+
+    @property
+    def origin(self) -> Origin:
+        """What its pictures say of where they come from."""
+        chosen = self.description.chosen
+        return Origin(provenance.run_of(self.digest), chosen.name, chosen.package, chosen.version)
 
     @property
     def note(self) -> str:
@@ -135,18 +190,21 @@ def load_generator(path: str | Path) -> LoadedGenerator:
     network, description = weights.read(path, "generator")
     if not isinstance(network, Generator):
         raise DataError(f"{path}: {description.chosen.name} is no dfukit.interfaces.Generator")
-    return LoadedGenerator(network, description)
+    return LoadedGenerator(network, description, provenance.file_sha256(path))
 
 
 def read_samples(run: RunDir, classes: tuple[str, ...]) -> Samples:
     """The synthetic set of a run folder, as its manifest lists it."""
     try:
-        with run.manifest.open(newline="", encoding="utf-8") as file:
-            rows = list(csv.DictReader(file))
-        pixels = [np.asarray(Image.open(run.synthetic / row["path"]).convert("RGB")) for row in rows]
+        rows = manifest.read(run.manifest)
+        pictures = [provenance.open_picture(run.synthetic_set / row["path"]) for row in rows]
         labels = np.array([classes.index(row["label"]) for row in rows], dtype=np.int64)
-    except (OSError, KeyError, ValueError) as error:
-        raise DataError(f"{run.synthetic}: the synthetic set cannot be read ({error}); train the run anew") from None
-    if not rows:
-        raise DataError(f"{run.manifest} lists no pictures; train the run anew")
-    return Samples(np.stack(pixels), labels, classes, int(rows[0]["seed"]), rows[0]["note"])
+        numbers = np.array([int(row["number"]) for row in rows], dtype=np.int64)
+        seed = int(rows[0]["seed"])
+        pixels = np.stack([np.asarray(picture.convert("RGB")) for picture in pictures])
+    except (DataError, KeyError, ValueError) as error:
+        raise DataError(f"{run.synthetic_set}: the synthetic set cannot be read ({error}); train the run anew") from None
+    except IndexError:
+        raise DataError(f"{run.manifest} lists no pictures; train the run anew") from None
+    origin = provenance.read_origin(pictures[0])
+    return Samples(pixels, labels, classes, seed, rows[0].get("note", ""), origin, numbers)

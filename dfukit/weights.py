@@ -58,9 +58,15 @@ class Description:
 
 def write(path: Path, network: nn.Module, description: Description) -> None:
     """Save a network's parameters and buffers, whole or not at all."""
+    rundir.write_bytes(path, as_bytes(network, description))
+
+
+def as_bytes(network: nn.Module, description: Description) -> bytes:
+    """What `write` writes."""
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
     metadata = {"dfukit": json.dumps(description.as_table(), sort_keys=True)}
-    rundir.write_bytes(path, save(tensors, metadata))
+    content: bytes = save(tensors, metadata)
+    return content
 
 
 def read(path: Path, kind: str) -> tuple[nn.Module, Description]:

@@ -11,12 +11,15 @@ from dfukit.cli.options import emit, json_option, showing
 
 
 def _in_run(reference: str, name: str) -> Path:
-    """A weights file as named, or that of a run folder, a run's name or `latest`."""
+    """A weights file as named, or that of a run folder, of a bundle, a run's name or `latest`."""
     from dfukit import rundir
 
     path = Path(reference)
     if path.is_file():
         return path
+    in_folder: Path = getattr(rundir.RunDir(path), name)
+    if in_folder.is_file():
+        return in_folder
     file: Path = getattr(rundir.open_run(reference), name)
     return file
 
@@ -30,10 +33,11 @@ def _in_run(reference: str, name: str) -> Path:
 @json_option
 def sample(source: str, count: int, label: str, seed: int, out: Path, as_json: bool) -> None:
     """Draw synthetic pictures from a trained generator."""
+    from dfukit import manifest
     from dfukit.errors import ConfigError
-    from dfukit.sample import MANIFEST_FILE, load_generator
+    from dfukit.sample import load_generator
 
-    if (out / MANIFEST_FILE).exists():
+    if (out / manifest.FILE).exists():
         raise ConfigError(f"--out {out} already holds a synthetic set: name another folder")
     samples = load_generator(_in_run(source, "generator_weights")).sample(count, label=label, seed=seed)
     try:
