@@ -64,7 +64,7 @@ def compare_arms(
     parts = Parts(critic=critic)
     pictures = {part: _pictures(images, getattr(split, part), image) for part in ("train", *JUDGED)}
     arms: dict[str, Pictures | None] = {REAL: None}
-    if samples is not None and config.classify.synthetic_ratio > 0:
+    if samples is not None and len(samples) and config.classify.synthetic_ratio > 0:
         arms[BOTH] = Pictures(samples.pixels, samples.labels, np.full(len(samples), -1, np.int64))
 
     # Train and calibrate.

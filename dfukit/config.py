@@ -87,7 +87,21 @@ class SampleSettings:
 class ScoreSettings:
     """How the synthetic set is scored."""
 
-    metrics: tuple[str, ...] = s.names(("inception_score", "fid", "kid", "psnr", "ssim"), "metrics of the report")
+    metrics: tuple[str, ...] = s.names(
+        (
+            "inception_score",
+            "fid",
+            "kid",
+            "precision",
+            "recall",
+            "density",
+            "coverage",
+            "psnr",
+            "ssim",
+            "copies",
+        ),
+        "metrics of the report",
+    )
     extractor: str = s.text("auto", "extractor of kd and fd where the Inception weights cannot be had")
     pictures: int = s.whole(5000, "pictures of each set that are scored, at most", low=10)
 
@@ -109,6 +123,17 @@ class ClassifySettings:
 
 
 @frozen
+class ReleaseSettings:
+    """What a synthetic set must hold before it may leave; the audit `copies` measures it."""
+
+    max_copies: float = s.real(0.05, "share of pictures that may have been flagged as copies", low=0.0, high=1.0)
+    min_power: float = s.real(0.8, "share of planted copies that the audit must find", low=0.0, high=1.0)
+    min_nearest_ratio: float = s.real(
+        0.8, "how much nearer to training than to held-out pictures it may lie; 1: no nearer", low=0.0, high=1.0
+    )
+
+
+@frozen
 class ReportSettings:
     """The report and the model card."""
 
@@ -123,6 +148,7 @@ SECTIONS: dict[str, type] = {
     "sample": SampleSettings,
     "score": ScoreSettings,
     "classify": ClassifySettings,
+    "release": ReleaseSettings,
     "report": ReportSettings,
 }
 
@@ -149,6 +175,7 @@ class RunConfig:
     sample: SampleSettings
     score: ScoreSettings
     classify: ClassifySettings
+    release: ReleaseSettings
     report: ReportSettings
     generator: Chosen
     critic: Chosen

@@ -3,36 +3,31 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from attrs import evolve, frozen
+from attrs import evolve
 from PIL import Image
 from safetensors.torch import save_file
-from torch import Tensor
+from scoring_parts import CPU, R64, Colour, Said, noise, pictures, scores_of, with_ours
 
 import dfukit
 from dfukit import phantom
 from dfukit import registry as registries
-from dfukit.component import Component
 from dfukit.config import resolve
-from dfukit.device import Compute
-from dfukit.errors import ConfigError, DataError, WeightsError
+from dfukit.errors import ConfigError, DataError
 from dfukit.images import make_split, write_split
-from dfukit.interfaces import Extractor, Metric, Score, View
 from dfukit.pretrained import KNOWN
 from dfukit.progress import Silent
-from dfukit.registry import Offer, Registry
+from dfukit.registry import Registry
 from dfukit.rows import Rows
 from dfukit.rundir import write_toml
-from dfukit.scoring import as_text, choose_extractor, score, score_folders, stopping_distance
+from dfukit.scoring import as_text, choose_extractor, score_folders, stopping_distance
 
-CPU = Compute(torch.device("cpu"), bf16=False)
-R64 = {"r64": {"size": 32}}
 SHAPE = {"value", "n", "interval", "real_vs_real", "reason"}
 
 
@@ -40,48 +35,6 @@ SHAPE = {"value", "n", "interval", "real_vs_real", "reason"}
 def offline(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
     monkeypatch.setenv("DFUKIT_OFFLINE", "1")
     monkeypatch.setenv("DFUKIT_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
-
-
-class Said(Silent):
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def say(self, text: str) -> None:
-        self.lines.append(text)
-
-
-def pictures(seed: int, n: int, size: int = 32) -> np.ndarray:
-    """Blots of random place and colour on grey, uint8 [n, size, size, 3]."""
-    rng = np.random.default_rng(seed)
-    x, y = np.meshgrid(np.arange(size), np.arange(size))
-    centre, colour = rng.uniform(0.2, 0.8, (2, n, 1, 1)) * size, rng.uniform(-120, 120, (n, 1, 1, 3))
-    blot = np.exp(-((x - centre[0]) ** 2 + (y - centre[1]) ** 2) / (size / 4) ** 2)[..., None]
-    return np.asarray((128 + blot * colour + rng.normal(0, 4, (n, size, size, 3))).clip(0, 255), np.uint8)
-
-
-def noise(seed: int, n: int, size: int = 32) -> np.ndarray:
-    return np.random.default_rng(seed).integers(0, 256, (n, size, size, 3), dtype=np.uint8)
-
-
-def scores_of(
-    parts: Mapping[str, np.ndarray],
-    fake: np.ndarray,
-    metrics: Sequence[str],
-    registry: Registry | None = None,
-    **changes: Any,
-) -> dict[str, dict[str, Any]]:
-    registry = registry or registries.load()
-    chosen = [registry.choose("metric", name, {}) for name in metrics]
-    how: dict[str, Any] = {
-        "extractor": "auto",
-        "extractor_settings": R64,
-        "groups": {},
-        "pictures": 5000,
-        "compute": CPU,
-        "seed": 0,
-        "progress": Silent(),
-    }
-    return score(parts, fake, chosen, registry, **(how | changes))
 
 
 DEFAULTS = ("inception_score", "fid", "kid", "psnr", "ssim")
@@ -162,78 +115,9 @@ def test_larger_sets_are_drawn_from() -> None:
     assert content["kd[r64]"]["n"] == [25, 25]
 
 
-@frozen
-class Nothing:
-    """No settings."""
-
-
-class Colour(Extractor):
-    """The mean colour, and a record of how many pictures it was shown."""
-
-    source = "arithmetic"
-    shown = 0
-
-    def __init__(self, settings: object) -> None:
-        super().__init__()
-
-    def forward(self, images: Tensor) -> dict[str, Tensor]:
-        Colour.shown += len(images)
-        return {"features": images.float().mean((2, 3))}
-
-
-class Absent(Colour):
-    def __init__(self, settings: object) -> None:
-        raise WeightsError("its weights are on another planet")
-
-
-class Raising(Colour):
-    def __init__(self, settings: object) -> None:
-        raise ValueError("a defect of the plugin")
-
-
-class SharedPatients(Metric):
-    """How many patients of the one set are in the other."""
-
-    reads = "features"
-
-    def __init__(self, settings: object) -> None:
-        pass
-
-    def measure(self, real: View, fake: View, rng: np.random.Generator) -> dict[str, Score]:
-        shared = 0
-        if real.groups is not None and fake.groups is not None:
-            shared = len(np.intersect1d(real.groups, fake.groups))
-        return {"shared_patients": Score(float(shared), (real.n, fake.n))}
-
-
-class Failing(SharedPatients):
-    def measure(self, real: View, fake: View, rng: np.random.Generator) -> dict[str, Score]:
-        raise ZeroDivisionError("no\nluck")
-
-
-class Infinite(SharedPatients):
-    def measure(self, real: View, fake: View, rng: np.random.Generator) -> dict[str, Score]:
-        return {"infinite": Score(float("inf"), (real.n, fake.n))}
-
-
-class Unsure(SharedPatients):
-    reads = "logits"
-
-
-def offers(kind: str, **targets: type) -> tuple[Offer, ...]:
-    return tuple(
-        Offer(kind, Component(name, Nothing, f"{__name__}:{target.__name__}", ""), "tests", "dfukit-tests", "1")
-        for name, target in targets.items()
-    )
-
-
 @pytest.fixture
 def registry() -> Registry:
-    """The installed plugins and those of this file."""
-    installed = registries.load()
-    ours = offers("extractor", colour=Colour, absent=Absent, raising=Raising)
-    ours += offers("metric", shared_patients=SharedPatients, failing=Failing, infinite=Infinite, unsure=Unsure)
-    return evolve(installed, offers=installed.offers + ours)
+    return with_ours()
 
 
 def test_an_extractor_runs_once_over_each_set(registry: Registry) -> None:

@@ -1,4 +1,4 @@
-"""Extractors, chosen and built once, and what they make of each set, computed once."""
+"""Extractors, chosen and built once, and what they make of pictures."""
 
 from __future__ import annotations
 
@@ -7,17 +7,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from attrs import evolve
 
 from dfukit import pretrained
 from dfukit.device import Compute
 from dfukit.errors import DfukitError, PluginError, WeightsError
-from dfukit.interfaces import Extractor, Metric, Step, View
-from dfukit.portions import Portions
+from dfukit.interfaces import Extractor, Metric
 from dfukit.progress import Progress
 from dfukit.registry import Registry
-from dfukit.rows import Pixels, Rows
-from dfukit.world import ALONE, World
 
 BATCH = 32
 BEST = "inception"
@@ -74,7 +70,7 @@ class Extractors:
         self._missing: dict[str, DfukitError] = {}
         self._chosen = ""
 
-    def of(self, metric: Metric) -> tuple[str, Extractor]:
+    def name_for(self, metric: Metric) -> str:
         """The extractor that a metric must have, or this scoring's. Raises DfukitError where it cannot be had."""
         name = metric.extractor or self._default()
         if name in self._missing:
@@ -86,7 +82,11 @@ class Extractors:
                 self._missing[name] = error
                 self._progress.say(f"no {name} features: {error}")
                 raise
-        return name, self._built[name]
+        return name
+
+    def built(self, name: str) -> Extractor:
+        """An extractor that `name_for` named."""
+        return self._built[name]
 
     def _default(self) -> str:
         if not self._chosen:
@@ -94,64 +94,3 @@ class Extractors:
             self._built.setdefault(self._chosen, extractor)
             self._progress.say(line)
         return self._chosen
-
-
-class Sets:
-    """The real parts and the synthetic pictures, with what was extracted from them so far."""
-
-    def __init__(
-        self,
-        pixels: Mapping[str, Pixels],
-        groups: Mapping[str, np.ndarray],
-        most: int,
-        step: Step,
-        compute: Compute,
-        progress: Progress,
-        world: World = ALONE,
-    ) -> None:
-        self.step = step
-        self._pixels, self._groups = dict(pixels), dict(groups)
-        # Reported scores are made in float32.
-        self._compute, self._progress, self._world = evolve(compute, bf16=False), progress, world
-        self._portions = Portions(BATCH, "scoring", progress.say, world)
-        self._outputs: dict[tuple[int, str], dict[str, np.ndarray]] = {}
-        for name in self._pixels:
-            if (n := len(self._pixels[name])) > most:
-                rng = np.random.default_rng(step.seed_of(f"pictures of {name}"))
-                index = np.sort(rng.choice(n, most, replace=False))
-                self._pixels[name] = Rows(self._pixels[name], index)
-                if name in self._groups:
-                    self._groups[name] = self._groups[name][index]
-
-    def count(self, name: str) -> int:
-        return len(self._pixels[name])
-
-    def view(self, name: str, extractor: Extractor | None) -> View:
-        """A set as a metric reads it: pixels without an extractor, else features, and logits where it has them."""
-        groups = self._groups.get(name)
-        if extractor is None:
-            return View(pixels=self._pixels[name].transpose(0, 3, 1, 2), groups=groups)
-        key = (id(extractor), name)
-        if key not in self._outputs:
-            self._outputs[key] = self._extract(name, extractor)
-        outputs = self._outputs[key]
-        return View(features=outputs["features"], logits=outputs.get("logits"), groups=groups)
-
-    def _extract(self, name: str, extractor: Extractor) -> dict[str, np.ndarray]:
-        extractor.to(self._compute.device)
-        return self._portions.attempt(lambda: self._features(name, extractor))
-
-    def _features(self, name: str, extractor: Extractor) -> dict[str, np.ndarray]:
-        pixels = self._pixels[name]
-
-        def share(rows: range) -> dict[str, np.ndarray]:
-            batches = []
-            for some in self._portions.of(rows):
-                batches.append(extract(extractor, pixels[some.start : some.stop], self._compute))
-                self._progress.update(f"features of {name}", some.stop - rows.start, len(rows))
-            return {key: np.concatenate([batch[key] for batch in batches]) for key in batches[0]}
-
-        if len(pixels) < self._world.size:
-            return share(range(len(pixels)))
-        outputs = share(self._world.share(len(pixels)))
-        return {key: self._world.gather(torch.from_numpy(rows), len(pixels)).numpy() for key, rows in outputs.items()}

@@ -21,7 +21,8 @@ from dfukit.progress import Progress, Silent, counter
 from dfukit.registry import Registry
 from dfukit.rows import Pixels, Rows
 from dfukit.rundir import RunDir
-from dfukit.scoring.measuring import MIN_PICTURES, score
+from dfukit.scoring.measuring import score
+from dfukit.scoring.trial import MIN_PICTURES
 
 TABLES = (".csv", ".json", ".txt", ".md")
 """Files that may lie among pictures and are none."""

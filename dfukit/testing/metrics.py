@@ -13,7 +13,7 @@ from dfukit.testing.suite import Suite, require
 
 WIDTH = 16
 """Features, and classes of the logits."""
-READS = ("features", "logits", "pixels")
+READS = ("features", "logits", "pixels", "pixels+features")
 BETTER = ("lower", "higher", "neither")
 
 

@@ -1,4 +1,5 @@
-"""How near synthetic pictures are to real ones: Inception Score, FID, KID and their relatives, PSNR, SSIM."""
+"""How near synthetic pictures are to real ones: Inception Score, FID, KID and their relatives, precision and recall,
+density and coverage, PSNR, SSIM."""
 
 from __future__ import annotations
 
@@ -8,6 +9,7 @@ HEUSEL = "Heusel et al., GANs Trained by a Two Time-Scale Update Rule, NeurIPS 2
 BINKOWSKI = "Binkowski et al., Demystifying MMD GANs, ICLR 2018"
 SALIMANS = "Salimans et al., Improved Techniques for Training GANs, NeurIPS 2016"
 SZEGEDY = "Szegedy et al., Rethinking the Inception Architecture for Computer Vision, CVPR 2016"
+KYNKAANNIEMI = "Kynkäänniemi et al., Improved Precision and Recall Metric for Assessing Generative Models, NeurIPS 2019"
 NAEEM = "Naeem et al., Reliable Fidelity and Diversity Metrics for Generative Models, ICML 2020"
 WANG = "Wang et al., Image Quality Assessment: From Error Visibility to Structural Similarity, IEEE TIP 13(4), 2004"
 
@@ -29,6 +31,16 @@ class KernelDistanceSettings:
     )
     subsets: int = whole(100, "random subsets, where the estimate is over subsets", low=2, high=10_000)
     subset_size: int = whole(1000, "pictures in a subset", low=10)
+
+
+@frozen
+class NearestThreeSettings:
+    k: int = whole(3, "a neighbourhood reaches to the k-th nearest picture", low=1, high=50)
+
+
+@frozen
+class NearestFiveSettings:
+    k: int = whole(5, "a neighbourhood reaches to the k-th nearest picture", low=1, high=50)
 
 
 @frozen
@@ -100,6 +112,34 @@ def metrics() -> list[Component]:
             target="dfukit_fidelity.kernel:KernelDistance",
             summary="kernel distance on whichever extractor is at hand",
             citation=BINKOWSKI,
+        ),
+        Component(
+            name="precision",
+            settings=NearestThreeSettings,
+            target="dfukit_fidelity.precision_recall:Precision",
+            summary="share of synthetic pictures among the real ones: do they look real?",
+            citation=KYNKAANNIEMI,
+        ),
+        Component(
+            name="recall",
+            settings=NearestThreeSettings,
+            target="dfukit_fidelity.precision_recall:Recall",
+            summary="share of real pictures among the synthetic ones: could the generator make them?",
+            citation=KYNKAANNIEMI,
+        ),
+        Component(
+            name="density",
+            settings=NearestFiveSettings,
+            target="dfukit_fidelity.precision_recall:Density",
+            summary="how thickly synthetic pictures lie among the real ones; 1 for a set like the real one",
+            citation=NAEEM,
+        ),
+        Component(
+            name="coverage",
+            settings=NearestFiveSettings,
+            target="dfukit_fidelity.precision_recall:Coverage",
+            summary="share of real pictures with a synthetic one near by: are all kinds there?",
+            citation=NAEEM,
         ),
         Component(
             name="psnr",

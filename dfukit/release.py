@@ -1,0 +1,113 @@
+"""The release check: whether a synthetic set may leave, after the audit for copies, and the record of that."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from typing import Any
+
+import attrs
+from attrs import frozen
+
+from dfukit import rundir
+from dfukit.config import ReleaseSettings
+from dfukit.errors import ReleaseCheckError
+from dfukit.rundir import RunDir
+
+AUDIT = "copies"
+"""The metric that the check reads."""
+
+
+@frozen
+class Check:
+    """One condition: `value` against `limit`."""
+
+    name: str
+    value: float
+    limit: float
+    passed: bool
+    text: str
+
+
+@frozen
+class Release:
+    """The content of release.json. `passed` is None where nothing was audited."""
+
+    passed: bool | None
+    checks: tuple[Check, ...]
+    pictures: int
+    """Synthetic pictures that are left."""
+    flagged: int
+    """Those taken out."""
+    reason: str | None
+    """Why it did not pass."""
+
+    def as_table(self) -> dict[str, Any]:
+        return attrs.asdict(self) | {"checks": [attrs.asdict(check) for check in self.checks]}
+
+    def as_text(self) -> str:
+        """One line for a person."""
+        if self.passed:
+            taken_out = f", {self.flagged} taken out" if self.flagged else ""
+            return f"passed: {self.pictures} synthetic pictures{taken_out}"
+        return f"{'not audited' if self.passed is None else 'held back'}: {self.reason}"
+
+
+def judge(settings: ReleaseSettings, audit: Mapping[str, Any] | None, pictures: int) -> Release:
+    """The verdict on a synthetic set of which `pictures` are left, from the entry `copies` of its scores."""
+    if audit is None:
+        return Release(None, (), pictures, 0, f"{AUDIT} is not among score.metrics")
+    if audit["value"] is None:
+        return Release(None, (), pictures, 0, f"the audit gave no figure ({audit['reason']})")
+    copies, power = audit["value"], audit["power"]["all"]["value"]
+    checks = [
+        Check(
+            "max_copies",
+            copies,
+            settings.max_copies,
+            copies <= settings.max_copies,
+            f"{copies:.1%} of the pictures copy a training picture, at most {settings.max_copies:.1%} may",
+        ),
+        Check(
+            "min_power",
+            power,
+            settings.min_power,
+            power >= settings.min_power,
+            f"the audit finds {power:.0%} of planted copies, and must find {settings.min_power:.0%}",
+        ),
+    ]
+    if (ratio := audit.get("nearest_ratio")) is not None:
+        value = ratio["value"]
+        text = f"the pictures lie {value:.2f} times as far from training as from held-out pictures, at least "
+        text += f"{settings.min_nearest_ratio:.2f} times is asked for"
+        limit = settings.min_nearest_ratio
+        checks.append(Check("min_nearest_ratio", value, limit, value >= limit, text))
+    failed = [check for check in checks if not check.passed]
+    reason = "; ".join(f"{check.text} (release.{check.name})" for check in failed) or None
+    return Release(not failed, tuple(checks), pictures, audit["flagged"], reason)
+
+
+def read(run: RunDir) -> Release | None:
+    """The record of a run; None where it has none."""
+    if not run.release.is_file():
+        return None
+    table = rundir.read_json(run.release)
+    return Release(**{**table, "checks": tuple(Check(**check) for check in table["checks"])})
+
+
+def settle(run: RunDir, release: Release) -> None:
+    """Write the record, and put a set that failed where nobody takes it for one that may leave."""
+    rundir.write_json(run.release, release.as_table())
+    if release.passed is False:
+        shutil.rmtree(run.held_back, ignore_errors=True)
+        run.synthetic.rename(run.held_back)
+
+
+def insist(run: RunDir) -> None:
+    """Raises ReleaseCheckError where the run's set was held back."""
+    release = read(run)
+    if release is not None and release.passed is False:
+        raise ReleaseCheckError(
+            f"the synthetic set is held back in {run.held_back}: {release.reason}; "
+            f"{run.release.name} has the record, report.html the pictures"
+        )

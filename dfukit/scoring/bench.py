@@ -1,0 +1,79 @@
+"""Metrics at work on one real part: over all, for each class, and on random halves."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from dfukit.interfaces import View
+from dfukit.progress import Progress
+from dfukit.scoring.entries import Entry
+from dfukit.scoring.halvings import halvings
+from dfukit.scoring.plan import Task
+from dfukit.scoring.sets import SYNTHETIC, Views
+from dfukit.scoring.trial import MIN_PICTURES, Trial
+
+Entries = dict[Task, dict[str, Entry]]
+"""Entries of scores.json by the figures' own names."""
+
+
+class Bench:
+    """The sets of one scoring, and what went wrong on them."""
+
+    def __init__(self, views: Views, progress: Progress) -> None:
+        self._views, self._progress = views, progress
+        self.failures: list[str] = []
+        """What metrics of plugins raised."""
+
+    def measure(self, tasks: Sequence[Task], part: str, held_out: str | None) -> Entries:
+        """The figures of metrics that read the same, the fakes against one real part and for each class of it.
+
+        They work side by side on the very same views, so that what one of them finds out about a pair of views can
+        serve the next; the views of one halving are gone before those of the next are made.
+        """
+        reads = tasks[0].reads
+        other = functools.partial(self._views.view, held_out, reads) if held_out is not None else None
+        entries = self._pair(tasks, self._views.view(part, reads), self._views.view(SYNTHETIC, reads), part, other)
+        divided = [task for task in tasks if task.metric.floor and _had(entries[task])]
+        for label in self._views.labels_of(part) if divided else ():
+            real, fake = self._views.view(part, reads, label), self._views.view(SYNTHETIC, reads, label)
+            for task, found in self._pair(divided, real, fake, f"{part}, {label}").items():
+                for name, whole in entries[task].items():
+                    whole.setdefault("classes", {})[label] = found[name] if name in found else found[task.chosen.name]
+        return entries
+
+    def audit(self, task: Task, part: str, held_out: str | None) -> dict[str, Entry]:
+        """What an audit says of all synthetic pictures, held-out ones standing beside the real part."""
+        real, fake = self._views.whole(part, task.reads, held_out), self._views.whole(SYNTHETIC, task.reads)
+        trial = Trial(task, real, fake, self._seed(task, part), self._failed)
+        trial.whole()
+        return trial.entries((self._views.names(part), self._views.names(SYNTHETIC)))
+
+    def _pair(
+        self, tasks: Sequence[Task], real: View, fake: View, purpose: str, held_out: Callable[[], View] | None = None
+    ) -> Entries:
+        trials = [Trial(task, real, fake, self._seed(task, purpose), self._failed) for task in tasks]
+        for trial in trials:
+            trial.whole(held_out)
+        halved = [trial for trial in trials if trial.task.metric.floor]
+        # The same halves for all metrics, whatever they read.
+        rng = np.random.default_rng(self._views.seed_of(f"halves of {purpose}"))
+        for halving in halvings(real, fake, MIN_PICTURES, rng) if halved else ():
+            one, other, equal = real.take(halving.one), real.take(halving.other), fake.take(halving.equal)
+            half = functools.cache(functools.partial(fake.take, halving.half))
+            for trial in halved:
+                trial.halve(one, other, equal, half)
+        return {trial.task: trial.entries() for trial in trials}
+
+    def _seed(self, task: Task, purpose: str) -> int:
+        return self._views.seed_of(f"{task.chosen.name} {purpose}")
+
+    def _failed(self, reason: str) -> None:
+        self.failures.append(reason)
+        self._progress.say(reason)
+
+
+def _had(entries: dict[str, Entry]) -> bool:
+    return any(entry["value"] is not None for entry in entries.values())

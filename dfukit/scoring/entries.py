@@ -1,0 +1,96 @@
+"""An entry of scores.json, from what a metric said and what its halvings showed."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from attrs import evolve
+
+from dfukit.interfaces import Metric, Score
+from dfukit.scoring.halvings import Halved
+
+Entry = dict[str, Any]
+
+BELOW_FLOOR = "below the measurement floor at this n"
+
+
+def entry(score: Score, metric: Metric, halved: Halved | None = None, held_out: Score | None = None) -> Entry:
+    """`held_out` is the figure of held-out real pictures, the reference of metrics that have no halves."""
+    score = finite(score)
+    value, interval, reference = score.value, score.interval, score.real_vs_real
+    if reference is None and held_out is not None:
+        reference = finite(held_out).value
+    made: Entry = {"better": metric.better}
+    if halved is not None and halved.whole:
+        floor = [min(halved.floors), max(halved.floors)]
+        at_half = float(np.median(halved.fakes))
+        made |= {"at_half": at_half, "n_half": halved.n, "floor": floor}
+        if {"lower": at_half <= floor[1], "higher": at_half >= floor[0]}.get(metric.better, False):
+            made["note"] = BELOW_FLOOR
+        reference = float(np.median(halved.floors)) if reference is None else reference
+        if interval is None and value is not None:
+            interval = (value - halved.margin, value + halved.margin)
+    return {
+        **{key: _json(more) for key, more in score.details.items()},
+        **made,
+        "value": value,
+        "n": list(score.n),
+        "interval": list(interval) if interval is not None and value is not None else None,
+        "real_vs_real": reference,
+        "reason": score.reason,
+    }
+
+
+def without(metric: Metric, n: tuple[int, int], reason: str) -> Entry:
+    """The entry of a figure that could not be had."""
+    return entry(Score(None, n, reason=reason), metric)
+
+
+def audited(score: Score, metric: Metric, real: Sequence[str], fake: Sequence[str]) -> Entry:
+    """The entry of an audit: `pictures` names those that it objects to, by the names of both sets' pictures.
+
+    A picture of a set without names goes by its number, from 0. `distances`, one for each synthetic picture, stands in
+    it where the audit measures them.
+    """
+    made = entry(score, metric)
+    made["pictures"] = [
+        {
+            "path": _name(fake, found.fake),
+            "of": _name(real, found.real),
+            "how": found.how,
+            "distance": _json(found.distance),
+        }
+        for found in score.found
+    ]
+    if score.distances is not None:
+        made["distances"] = [float(distance) for distance in score.distances]
+    return made
+
+
+def _name(names: Sequence[str], place: int) -> str:
+    return names[place] if names else str(place)
+
+
+def finite(score: Score) -> Score:
+    """The score with every number that is not finite left out: JSON has none."""
+    if score.value is not None and not math.isfinite(score.value):
+        score = evolve(score, value=None, reason=f"not a finite number ({score.value})")
+    if score.interval is not None and not all(math.isfinite(end) for end in score.interval):
+        score = evolve(score, interval=None)
+    if score.real_vs_real is not None and not math.isfinite(score.real_vs_real):
+        score = evolve(score, real_vs_real=None)
+    return score
+
+
+def _json(value: Any) -> Any:
+    """What JSON can hold of a metric's own details: numpy's numbers as Python's, and None where one is not finite."""
+    if isinstance(value, Mapping):
+        return {str(key): _json(more) for key, more in value.items()}
+    if isinstance(value, list | tuple | np.ndarray):
+        return [_json(more) for more in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    return None if isinstance(value, float) and not math.isfinite(value) else value

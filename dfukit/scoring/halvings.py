@@ -1,0 +1,68 @@
+"""Random halves of a real set: what a perfect generator would get, and how much a figure moves by chance."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from attrs import field, frozen
+
+from dfukit.interfaces import View
+
+HALVINGS = 10
+"""Random halvings behind a real-against-real value and an interval."""
+STUDENT_95 = 2.262157
+"""The 97.5% quantile of Student's t with HALVINGS - 1 degrees of freedom."""
+
+
+@frozen(eq=False)
+class Halving:
+    """Positions of one halving's pictures."""
+
+    one: np.ndarray
+    other: np.ndarray
+    equal: np.ndarray
+    """As many fakes as are in a half, or all where there are fewer."""
+    half: np.ndarray
+    """Half of the fakes."""
+
+
+def halvings(real: View, fake: View, smallest: int, rng: np.random.Generator) -> Iterator[Halving]:
+    """HALVINGS random halvings, by patient where they are known; none where a half has fewer than `smallest`."""
+    half = real.n // 2
+    if min(half, fake.n) < smallest:
+        return
+    for _ in range(HALVINGS):
+        order, fakes = _by_group(real, rng), rng.permutation(fake.n)
+        yield Halving(order[:half], order[-half:], fakes[:half], fakes[: max(fake.n // 2, 2)])
+
+
+def _by_group(view: View, rng: np.random.Generator) -> np.ndarray:
+    """A random order of the pictures that keeps those of one patient together, so that halves share at most one."""
+    if view.groups is None:
+        return rng.permutation(view.n)
+    group = np.unique(view.groups, return_inverse=True)[1]
+    return np.argsort(rng.permutation(int(group.max()) + 1)[group], kind="stable")
+
+
+@frozen(eq=False)
+class Halved:
+    """The values of one figure over the halvings, `n` pictures in a half."""
+
+    n: int
+    floors: list[float] = field(factory=list)
+    """One half against the other."""
+    fakes: list[float] = field(factory=list)
+    """As many fakes against one half."""
+    spread: list[float] = field(factory=list)
+    """Half of the fakes against one half."""
+
+    @property
+    def whole(self) -> bool:
+        """Whether every halving gave its values."""
+        return all(len(values) == HALVINGS for values in (self.floors, self.fakes, self.spread))
+
+    @property
+    def margin(self) -> float:
+        """Half the width of the interval. Deleting halves of both sets spreads a figure as sampling them whole does."""
+        return STUDENT_95 * float(np.std(self.spread, ddof=1))
