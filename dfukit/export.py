@@ -15,7 +15,7 @@ import numpy as np
 from attrs import frozen
 
 from dfukit import config as configuration
-from dfukit import manifest, pipeline, registry, report, rundir, settings, sums, weights
+from dfukit import manifest, pipeline, registry, release, report, rundir, settings, sums, weights
 from dfukit.errors import ConfigError, DataError, ReleaseCheckError
 from dfukit.images import read_split
 from dfukit.progress import Progress, Silent
@@ -122,23 +122,17 @@ def _check(run: RunDir, classifier: bool) -> None:
             raise DataError(f"{run.path} is not finished (it has no {path.name}): {again}")
     if classifier and not run.classifier_weights.is_file():
         raise DataError(f"{run.path} has no classifier: leave --classifier out, or train one (dfukit classify)")
-    stated = rundir.read_json(run.release) if run.release.is_file() else {}
-    passed, reason = stated.get("passed"), stated.get("reason")
-    if passed is None:
-        why = f" ({reason})" if reason else ""
+    for finding in sums.check(run.path, sums.GOES_ON):
+        raise DataError(f"{run.path / finding.file} was changed since the run ended: see dfukit verify {run.path}")
+    release.insist(run)
+    record = release.read(run)
+    if record is None or record.passed is None:
+        why = f" ({record.reason})" if record else ""
         raise ReleaseCheckError(
             f"{run.path} was not audited for copies of patients{why}: run it with --metric copies, then export that run"
         )
-    if passed is not True:
-        failed = "; ".join(str(check["text"]) for check in stated.get("checks", []) if not check["passed"])
-        raise ReleaseCheckError(
-            f"{run.path} failed its release check ({failed or reason or 'no reason was recorded'}): its pictures stay "
-            f"here; train with more pictures, stronger augmentation or fewer steps"
-        )
     if not run.manifest.is_file():
         raise DataError(f"{run.path} is not finished (it has no {run.manifest.name}): {again}")
-    for finding in sums.check(run.path, sums.GOES_ON):
-        raise DataError(f"{run.path / finding.file} was changed since the run ended: see dfukit verify {run.path}")
 
 
 def _copy(source: Path, target: Path) -> None:

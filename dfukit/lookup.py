@@ -45,7 +45,7 @@ def sets(folder: Path) -> list[Listed]:
     """
     run = RunDir(folder)
     known = [
-        Listed(run.synthetic, run.manifest, ""),
+        Listed(run.synthetic, run.synthetic / manifest.FILE, ""),
         Listed(run.held_back, run.held_back / manifest.FILE, "held back by the release check"),
         Listed(run.flagged, run.flagged / manifest.FLAGGED_FILE, "taken out of the set as a copy"),
         Listed(folder, folder / manifest.FILE, ""),

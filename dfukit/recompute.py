@@ -14,8 +14,10 @@ from scipy.special import expit, logit
 
 from dfukit import classify, clinical, fitting, rundir, scoring
 from dfukit.classify import Judged
-from dfukit.errors import DataError
+from dfukit.config import ReleaseSettings
+from dfukit.errors import DataError, DfukitError
 from dfukit.finding import ABSENT, Finding
+from dfukit.release import AUDIT, judge
 from dfukit.rundir import RunDir
 
 CLOSE = 1e-9
@@ -25,7 +27,7 @@ FITTED = 1e-4
 MOST_RESAMPLES = 100_000
 SATURATED = 1e-9
 """Scores this near to 0 or 1 do not tell the logit that they came from."""
-BROKEN = (KeyError, TypeError, ValueError, IndexError, AttributeError, DataError)
+BROKEN = (KeyError, TypeError, ValueError, IndexError, AttributeError, DfukitError)
 """What a file raises that has lost its shape."""
 
 
@@ -53,7 +55,7 @@ def scores(run: RunDir) -> Checked:
 
 
 def release(run: RunDir, kept: int, flagged: int | None) -> Checked:
-    """release.json and the audit's share from the pictures that were kept and flagged (None: no list of those)."""
+    """release.json from the audit, and its share from the pictures kept and flagged (None: no list of those)."""
     if not run.release.is_file():
         return Checked()
     return _attempt(run.release.name, lambda: _release(run, kept, flagged))
@@ -64,7 +66,7 @@ def _attempt(file: str, check: Callable[[], Checked]) -> Checked:
     try:
         return check()
     except BROKEN as error:
-        reason = f"{type(error).__name__} {error}" if not isinstance(error, DataError) else str(error)
+        reason = f"{type(error).__name__} {error}" if not isinstance(error, DfukitError) else str(error)
         return Checked((Finding(file, "content", "what dfukit writes", f"something else ({reason})"),))
 
 
@@ -143,20 +145,23 @@ def _scores(run: RunDir) -> Checked:
 
 def _release(run: RunDir, kept: int, flagged: int | None) -> Checked:
     stated = rundir.read_json(run.release)
-    again: dict[str, Any] = {"pictures": kept}
-    if stated["passed"] is not None:
-        again["passed"] = all(check["passed"] for check in stated["checks"])
-    if flagged is not None:
-        again["flagged"] = flagged
-    findings, figures = compare(run.release.name, {key: stated.get(key) for key in again}, again)
-    audit = rundir.read_json(run.scores).get("copies") if run.scores.is_file() else None
-    if audit is None or audit.get("value") is None:
+    audit = rundir.read_json(run.scores).get(AUDIT) if run.scores.is_file() else None
+    limits = ReleaseSettings(**{check["name"]: check["limit"] for check in stated["checks"]})
+    again = judge(limits, audit, kept).as_table()
+    findings, figures = compare(run.release.name, _without_texts(stated), _without_texts(again))
+    if audit is None or audit["value"] is None:
         return Checked(findings, figures)
-    count = stated["flagged"] if flagged is None else flagged
-    told = {"copies": {"flagged": count, "value": count / max(kept + count, 1)}}
-    said = {"copies": {key: audit.get(key) for key in ("flagged", "value")}}
+    count = audit["flagged"] if flagged is None else flagged
+    told = {AUDIT: {"flagged": count, "value": count / max(kept + count, 1)}}
+    said = {AUDIT: {key: audit[key] for key in ("flagged", "value")}}
     more, compared = compare(run.scores.name, said, told)
     return Checked(findings + more, figures + compared)
+
+
+def _without_texts(release: Mapping[str, Any]) -> dict[str, Any]:
+    """A record of the release check without what a bundle may have left out words of."""
+    checks = {check["name"]: {key: check[key] for key in ("value", "passed")} for check in release["checks"]}
+    return {**{key: release[key] for key in ("passed", "pictures", "flagged")}, "checks": checks}
 
 
 def compare(file: str, stated: Any, again: Any, close: float = CLOSE) -> tuple[tuple[Finding, ...], int]:

@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from release_folder import PASSED, SETTINGS, Clinic, clinic
+from release_folder import SETTINGS, Clinic, clinic
 
 import dfukit
 from dfukit import ConfigError, DataError, ReleaseCheckError, rundir, sums
@@ -178,27 +178,29 @@ def again(made: Clinic, tmp_path: Path) -> RunDir:
     return RunDir(tmp_path / "copy")
 
 
-@pytest.mark.parametrize(
-    ("stated", "said"),
-    [
-        (None, "not audited for copies.*--metric copies"),
-        ({"passed": None, "reason": "the set was too small"}, r"not audited.*too small.*--metric copies"),
-        (
-            {"passed": False, "checks": [{"passed": False, "text": "4 of 12 pictures are copies"}]},
-            "failed its release check.*4 of 12 pictures are copies",
-        ),
-    ],
-)
-def test_a_run_that_did_not_pass_its_release_check_is_not_exported(
-    again: RunDir, tmp_path: Path, stated: dict[str, object] | None, said: str
-) -> None:
-    again.release.unlink()
-    if stated is not None:
-        rundir.write_json(again.release, {**PASSED, **stated})
-    with pytest.raises(ReleaseCheckError, match=said) as raised:
+def record(run: RunDir, **said: object) -> None:
+    """As if the run had ended with another record of its release check."""
+    rundir.write_json(run.release, {**rundir.read_json(run.release), **said})
+    sums.record(run)
+
+
+def test_a_run_that_was_held_back_is_not_exported(again: RunDir, tmp_path: Path) -> None:
+    again.synthetic.rename(again.held_back)
+    record(again, passed=False, reason="33.3% of the pictures copy a training picture")
+    with pytest.raises(ReleaseCheckError, match=r"held back .* 33\.3% of the pictures copy") as raised:
         export(again, tmp_path / "bundle")
     assert raised.value.exit_code == 6
     assert not (tmp_path / "bundle").exists()
+
+
+def test_a_run_that_was_not_audited_is_not_exported(again: RunDir, tmp_path: Path) -> None:
+    record(again, passed=None, reason="copies is not among score.metrics")
+    with pytest.raises(ReleaseCheckError, match=r"not audited.*not among score\.metrics.*--metric copies"):
+        export(again, tmp_path / "bundle")
+    again.release.unlink()
+    sums.record(again)
+    with pytest.raises(ReleaseCheckError, match=r"not audited.*--metric copies"):
+        export(again, tmp_path / "bundle")
 
 
 @pytest.mark.parametrize("name", ["generator.safetensors", "scores.json", "report.html", "SHA256SUMS"])
@@ -209,7 +211,7 @@ def test_a_run_that_is_not_finished_is_not_exported(again: RunDir, tmp_path: Pat
 
 
 def test_a_run_that_was_changed_since_it_ended_is_not_exported(again: RunDir, tmp_path: Path) -> None:
-    rundir.write_json(again.release, {**PASSED, "pictures": 11})
+    rundir.write_json(again.release, {**rundir.read_json(again.release), "pictures": 11})
     with pytest.raises(DataError, match=r"release\.json was changed since"):
         export(again, tmp_path / "bundle")
 
@@ -231,22 +233,15 @@ def test_an_export_that_fails_leaves_nothing(again: RunDir, tmp_path: Path) -> N
 def test_the_audits_list_of_photographs_stays_at_home(again: RunDir, tmp_path: Path) -> None:
     scores = rundir.read_json(again.scores)
     found = [{"path": "healing/synthetic_000001.png", "of": "healing/Okonkwo.jpg", "how": "exact", "distance": 0.0}]
-    scores["copies"] = {
-        **dict.fromkeys(("interval", "real_vs_real", "reason")),
-        "value": 0.0,
-        "n": [30, 12],
-        "better": "neither",
-        "flagged": 0,
-        "statement": f"none found; nearest is Vandermeer-visit-00-left.jpg in {tmp_path}",
-        "pictures": found,
-    }
+    where = f"none found; nearest is Vandermeer-visit-00-left.jpg in {tmp_path}"
+    scores["copies"] |= {"statement": where, "pictures": found}
     rundir.write_json(again.scores, scores)
     sums.record(again)
     export(again, tmp_path / "bundle")
     entry = json.loads((tmp_path / "bundle" / "scores.json").read_text())["copies"]
     assert "pictures" not in entry
     assert entry["statement"] == "none found; nearest is [left out].jpg in [left out]"
-    assert entry["n"] == [30, 12]
+    assert entry["n"] == scores["copies"]["n"]
 
 
 def test_a_classifier_that_holds_the_critic_is_not_exported(made: Clinic, tmp_path: Path) -> None:
@@ -256,7 +251,6 @@ def test_a_classifier_that_holds_the_critic_is_not_exported(made: Clinic, tmp_pa
     run = dfukit.run(
         made.photographs, preset="smoke", classifier="critic_lstm", settings=settings, out=tmp_path, name="built"
     ).folder
-    rundir.write_json(run.release, PASSED)
     sums.record(run)
     with pytest.raises(ReleaseCheckError, match="critic_lstm holds the critic"):
         export(run, tmp_path / "bundle", classifier=True)

@@ -153,8 +153,7 @@ def test_sums_that_are_gone_or_torn_are_named(folder: RunDir) -> None:
 
 def test_whoever_rewrites_everything_is_caught_by_the_number_that_was_kept_elsewhere(bundle: RunDir) -> None:
     before = sums.digest(bundle.path)
-    name = next(iter(json.loads(bundle.scores.read_text())))
-    edit(bundle.scores, lambda scores: scores[name].update(value=0.001))
+    edit(bundle.scores, lambda scores: scores["kd[r64]"].update(value=0.001))
     rewrite_sums(bundle)
     assert verify(bundle.path).findings == ()  # a bundle holds no features
     (finding,) = verify(bundle.path, expect=before).findings
@@ -287,10 +286,28 @@ def test_changed_predictions_are_named_by_the_figures_that_they_no_longer_give(f
     assert differing["classification.json", "runs.real.auroc.value"].found == 1.0
 
 
-def test_a_release_check_that_does_not_follow_from_its_parts_is_named(folder: RunDir) -> None:
-    edit(folder.release, lambda told: told["checks"][0].update(passed=False))
+@pytest.mark.parametrize(
+    ("change", "figure"),
+    [
+        (lambda told: told["checks"][0].update(passed=False), "checks.max_copies.passed"),
+        (lambda told: told["checks"][1].update(value=1.0), "checks.min_power.value"),
+        (lambda told: told["checks"][1].update(limit=1.0), "passed"),
+        (lambda told: told.update(flagged=3), "flagged"),
+        (lambda told: told.update(pictures=13), "pictures"),
+    ],
+)
+def test_a_release_check_that_does_not_follow_from_the_audit_is_named(
+    folder: RunDir, change: Callable[[Any], object], figure: str
+) -> None:
+    edit(folder.release, change)
     rewrite_sums(folder)
-    assert set(found(folder)) == {("release.json", "passed")}
+    assert ("release.json", figure) in found(folder)
+
+
+def test_an_audit_that_does_not_fit_the_pictures_is_named(folder: RunDir) -> None:
+    edit(folder.scores, lambda scores: scores["copies"].update(value=0.5))
+    rewrite_sums(folder)
+    assert ("scores.json", "copies.value") in found(folder)
 
 
 @pytest.mark.parametrize("name", ["scores.json", "classification.json", "release.json", "predictions.csv"])
