@@ -44,7 +44,9 @@ def verdict(facts: Facts, clean: Callable[[str], str]) -> Verdict:
     if not isinstance(entry, dict):
         return Verdict("none", NO_AUDIT, HOW_TO_GET_ONE)
     if entry.get("value") is None:
-        return Verdict("none", f"This run cannot say: {clean(str(entry.get('reason') or 'no reason was recorded'))}.", "")
+        return Verdict(
+            "none", f"This run cannot say: {clean(str(entry.get('reason') or 'no reason was recorded'))}.", ""
+        )
     statement = clean(str(entry["statement"]))
     flagged, n = entry["flagged"], entry["n"][1]
     detail = f"Flagged: {count(flagged)} of {plural(n, 'synthetic picture')} ({percent(entry['value'])}, 95% interval "

@@ -79,9 +79,7 @@ def read_scores(scores: Table, registry: Registry, clean: Callable[[str], str]) 
         alarm = entry.get("better") == "neither"
         component = _find(registry, "metric", _part_of(name, "metric"))
         summary = [component.summary if component else "", "" if alarm else BETTER.get(entry.get("better", ""), "")]
-        (alarms if alarm else quality).append(
-            _row(name, "; ".join(filter(None, summary)), entry, clean)
-        )
+        (alarms if alarm else quality).append(_row(name, "; ".join(filter(None, summary)), entry, clean))
     causes = [Missing(names, reason) for reason, names in missing.items()]
     return Scores(quality, alarms, causes, classes, by_class)
 
