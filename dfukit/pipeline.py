@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,21 @@ import numpy as np
 import torch
 from attrs import frozen
 
-from dfukit import classify, device, environment, extension, gan, phantom, registry, report, rundir, scoring, weights
+from dfukit import (
+    classify,
+    device,
+    environment,
+    extension,
+    gan,
+    phantom,
+    registry,
+    release,
+    report,
+    rundir,
+    scoring,
+    sums,
+    weights,
+)
 from dfukit import config as configuration
 from dfukit.component import Chosen, ImageSpec
 from dfukit.config import RunConfig
@@ -23,6 +38,7 @@ from dfukit.interfaces import Critic, Step
 from dfukit.interrupt import continued_by
 from dfukit.predict import LoadedClassifier, load_classifier
 from dfukit.progress import Progress, Silent, counter
+from dfukit.release import Release
 from dfukit.rows import Rows
 from dfukit.rundir import RunDir
 from dfukit.sample import LoadedGenerator, Samples, load_generator, read_samples
@@ -58,10 +74,17 @@ class Run:
     def classifier(self) -> LoadedClassifier:
         return load_classifier(self.folder.classifier_weights)
 
+    @property
+    def release(self) -> Release | None:
+        """Whether the synthetic set may leave; None for a run that was not finished."""
+        return release.read(self.folder)
+
     def as_table(self) -> dict[str, Any]:
         """What `--json` prints."""
+        verdict = self.release
         return {
             "run": str(self.path),
+            "release": verdict.as_table() if verdict else None,
             "report": str(self.folder.report) if self.folder.report.is_file() else None,
             "scores": self.scores,
             "classification": self.classification,
@@ -77,6 +100,8 @@ class Run:
                     "no interval" if auroc["interval"] is None else "95% {:.3f} to {:.3f}".format(*auroc["interval"])
                 )
                 lines.append(f"{'AUROC, ' + arm:24} {auroc['value']:.3f}   {interval}   n {auroc['n']} test pictures")
+        if (verdict := self.release) is not None:
+            lines.append(f"{'release check':24} {verdict.as_text()}")
         lines.append(f"{'run folder':24} {self.path}")
         if self.folder.report.is_file():
             lines.append(f"{'report':24} {self.folder.report}")
@@ -165,11 +190,12 @@ def execute(config: RunConfig, folder: RunDir | None, progress: Progress, extend
         config, run = _enter(config, folder, extend, world)
         compute, images, split, image = prepare(config, run, progress, world)
         trained = train_gan(config, run, compute, images, split, image, progress, world)
-        samples = draw_samples(config, run, trained, split, world)
-        score_samples(config, run, compute, images, split, samples, progress, world)
+        samples = draw_samples(config, trained, split)
+        samples, verdict = score_samples(config, run, compute, images, split, samples, progress, world)
     if world.first:
         classify_arms(config, run, compute, images, split, image, samples, progress)
-        report.write(run, config, images, split, config.report.share)
+        release.settle(run, verdict)
+        finish(run, config, images, split, config.report.share)
     return Run(run)
 
 
@@ -179,7 +205,9 @@ def execute_train(config: RunConfig, folder: RunDir | None, progress: Progress, 
         config, run = _enter(config, folder, extend, world)
         compute, images, split, image = prepare(config, run, progress, world)
         trained = train_gan(config, run, compute, images, split, image, progress, world)
-        draw_samples(config, run, trained, split, world)
+        samples = draw_samples(config, trained, split)
+    if world.first:
+        save_samples(run, samples)
     return Run(run)
 
 
@@ -199,6 +227,8 @@ def execute_classify(folder: RunDir, progress: Progress) -> Run:
         raise DataError(f"{images.name} has one class only ({images.classes[0]}): there is nothing to classify")
     samples = read_samples(folder, images.classes)
     classify_arms(config, folder, compute, images, split, image, samples, progress)
+    if folder.sums.is_file():
+        sums.record(folder)
     return Run(folder)
 
 
@@ -206,7 +236,7 @@ def execute_report(folder: RunDir, share: bool, progress: Progress) -> Run:
     """The report and the model card of a run anew."""
     config = configuration.resolve(registry.load(), file=folder.config)
     images = load_images(config, progress)
-    report.write(folder, config, images, read_split(folder.split, images), share or config.report.share)
+    finish(folder, config, images, read_split(folder.split, images), share or config.report.share)
     return Run(folder)
 
 
@@ -297,15 +327,31 @@ def train_gan(
     return trained
 
 
-def draw_samples(config: RunConfig, folder: RunDir, trained: TrainedGan, split: Split, world: World = ALONE) -> Samples:
+def draw_samples(config: RunConfig, trained: TrainedGan, split: Split) -> Samples:
     """The synthetic set: its classes as often as in the training part, so that being synthetic tells no class."""
     generator = LoadedGenerator(trained.generator, trained.generator_description)
     # A seed of its own, so that `dfukit sample RUN` draws other pictures than these.
     seed = Step(config.run.seed, 0).seed_of("synthetic set")
-    samples = generator.sample(config.sample.count or len(split.train), seed=seed)
-    if world.first:
-        samples.save(folder.synthetic)
-    return samples
+    return generator.sample(config.sample.count or len(split.train), seed=seed)
+
+
+def save_samples(
+    folder: RunDir, samples: Samples, audit: Mapping[str, Any] | None = None, distances: np.ndarray | None = None
+) -> Samples:
+    """Write the synthetic set, without the pictures that an audit flagged: those go to `flagged/`.
+
+    `audit` is the entry of scores.json, `distances` [N] are those to the nearest training picture. The pictures that
+    are left come back.
+    """
+    for place in (folder.synthetic, folder.held_back, folder.flagged):
+        shutil.rmtree(place, ignore_errors=True)
+    found = (audit or {}).get("pictures", ())
+    copied = np.isin(samples.paths, [one["path"] for one in found])
+    if found:
+        samples.take(copied).save_flagged(folder.flagged, found)
+    left = samples.take(~copied)
+    left.save(folder.synthetic, distances=None if distances is None else distances[~copied])
+    return left
 
 
 def score_samples(
@@ -317,26 +363,53 @@ def score_samples(
     samples: Samples,
     progress: Progress,
     world: World = ALONE,
-) -> None:
-    """Score the synthetic set against the training and the test part."""
-    pixels = images.at(config.gan.size)
-    parts = {"train": Rows(pixels, split.train), "test": Rows(pixels, split.test)}
-    scores = scoring.score(
-        parts,
-        samples.pixels,
-        config.metrics,
-        registry.load(),
-        extractor=config.score.extractor,
-        extractor_settings=config.extractors,
-        groups={"train": images.groups[split.train], "test": images.groups[split.test]},
-        pictures=config.score.pictures,
-        compute=compute,
-        seed=config.run.seed,
-        progress=progress,
-        world=world,
-    )
+) -> tuple[Samples, Release]:
+    """Audit the synthetic set, take out what copies, and score the rest against the training and the test part.
+
+    The pictures that are left come back, with the verdict of the release check.
+    """
+    pixels, parts = images.at(config.gan.size), {"train": split.train, "test": split.test}
+    installed = registry.load()
+
+    def measure(metrics: Sequence[Chosen], of: Samples, keep: Path | None = None) -> dict[str, dict[str, Any]]:
+        return scoring.score(
+            {name: Rows(pixels, index) for name, index in parts.items()},
+            of.pixels,
+            metrics,
+            installed,
+            extractor=config.score.extractor,
+            extractor_settings=config.extractors,
+            groups={name: images.groups[index] for name, index in parts.items()},
+            labels={**{name: images.labels[index] for name, index in parts.items()}, "synthetic": of.labels},
+            classes=images.classes,
+            names={**{name: [images.paths[i] for i in index] for name, index in parts.items()}, "synthetic": of.paths},
+            pictures=config.score.pictures,
+            compute=compute,
+            seed=config.run.seed,
+            progress=progress,
+            world=world,
+            keep=keep,
+        )
+
+    audits = [metric for metric in config.metrics if metric.name == release.AUDIT]
+    audit, distances = measure(audits, samples).get(release.AUDIT), None
+    if audit is not None:
+        distances = np.asarray(audit.pop("distances")) if "distances" in audit else None
+        progress.say(f"copies: {audit.get('statement') or audit['reason']}")
+    flagged = [one["path"] for one in (audit or {}).get("pictures", ())]
     if world.first:
-        rundir.write_json(folder.scores, scores)
+        save_samples(folder, samples, audit, distances)
+    left = samples.take(~np.isin(samples.paths, flagged))
+    scores = measure([metric for metric in config.metrics if metric not in audits], left, folder.features)
+    if world.first:
+        rundir.write_json(folder.scores, {**scores, **({release.AUDIT: audit} if audit is not None else {})})
+    return left, release.judge(config.release, audit, len(left))
+
+
+def finish(folder: RunDir, config: RunConfig, images: ImageSet, split: Split, share: bool) -> None:
+    """The report and the model card, and last the sums of all files, by which `dfukit verify` knows them again."""
+    report.write(folder, config, images, split, share)
+    sums.record(folder)
 
 
 def classify_arms(

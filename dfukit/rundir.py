@@ -80,8 +80,13 @@ class RunDir:
         return self.path / "synthetic"
 
     @property
+    def synthetic_set(self) -> Path:
+        """Where the synthetic set lies: `synthetic/`, or `held-back/` once it failed its release check."""
+        return self.held_back if self.held_back.is_dir() else self.synthetic
+
+    @property
     def manifest(self) -> Path:
-        return self.synthetic / "manifest.csv"
+        return self.synthetic_set / "manifest.csv"
 
     @property
     def flagged(self) -> Path:

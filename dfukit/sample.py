@@ -197,13 +197,15 @@ def read_samples(run: RunDir, classes: tuple[str, ...]) -> Samples:
     """The synthetic set of a run folder, as its manifest lists it."""
     try:
         rows = manifest.read(run.manifest)
-        pictures = [provenance.open_picture(run.synthetic / row["path"]) for row in rows]
+        pictures = [provenance.open_picture(run.synthetic_set / row["path"]) for row in rows]
         labels = np.array([classes.index(row["label"]) for row in rows], dtype=np.int64)
         numbers = np.array([int(row["number"]) for row in rows], dtype=np.int64)
         seed = int(rows[0]["seed"])
         pixels = np.stack([np.asarray(picture.convert("RGB")) for picture in pictures])
     except (DataError, KeyError, ValueError) as error:
-        raise DataError(f"{run.synthetic}: the synthetic set cannot be read ({error}); train the run anew") from None
+        raise DataError(
+            f"{run.synthetic_set}: the synthetic set cannot be read ({error}); train the run anew"
+        ) from None
     except IndexError:
         raise DataError(f"{run.manifest} lists no pictures; train the run anew") from None
     origin = provenance.read_origin(pictures[0])

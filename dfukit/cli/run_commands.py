@@ -81,6 +81,10 @@ def run(
             from dfukit import pipeline
         finished = pipeline.execute(config, folder, progress, extend)
     tell(finished, as_json)
+    if first_process():
+        from dfukit import release
+
+        release.insist(finished.folder)
 
 
 @click.command()
