@@ -1,24 +1,33 @@
-"""Features and Fréchet distances against torch-fidelity's, paired: `pytest benchmarks/test_scoring.py -s`."""
+"""Features and Fréchet distances against torch-fidelity's, paired, and scores from the cache.
+
+`pytest benchmarks/test_scoring.py -s`
+"""
 
 from __future__ import annotations
 
+import statistics
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from paired import compare, seconds
+from PIL import Image
 from pytest_benchmark.fixture import BenchmarkFixture
 from safetensors.torch import save_file
 from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
 from torch_fidelity.metric_fid import fid_features_to_statistics, fid_statistics_to_metric
 
+from dfukit.scoring import score_folders
 from dfukit_fidelity.frechet import frechet_distance
 from dfukit_fidelity.inception import read_network
 from dfukit_fidelity.inception_network import InceptionNetwork
 
 PICTURES, SIZE = 32, 128
 N, D = 1000, 2048
+METRICS = ("kd", "fd", "psnr", "ssim")
+AGAIN = 3.0
+"""Seconds that scoring N against N pictures may take where nothing has changed since the last time."""
 
 
 def smooth_pictures(n: int, seed: int) -> torch.Tensor:
@@ -85,3 +94,25 @@ def test_the_frechet_solve(benchmark: BenchmarkFixture, rounds: int) -> None:
         },
     )
     assert difference < 1e-6
+
+
+def test_scoring_the_same_folders_again(
+    benchmark: BenchmarkFixture, rounds: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DFUKIT_CACHE_DIR", str(tmp_path / "cache"))
+    for seed, name in enumerate(("real", "fake")):
+        for i, picture in enumerate(smooth_pictures(N, seed)):
+            file = tmp_path / name / ("ulcer" if i % 2 else "skin") / f"{i:04}.png"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(picture.permute(1, 2, 0).numpy()).save(file)
+
+    def score() -> object:
+        return score_folders(tmp_path / "real", tmp_path / "fake", metrics=METRICS, extractor="r64", device="cpu")
+
+    once = seconds(score)()
+    again = [seconds(score)() for _ in range(rounds)]
+    benchmark.pedantic(score, rounds=1)
+    median = statistics.median(again)
+    print(f"\n{', '.join(METRICS)} of {N} against {N} pictures: {once:.1f} s, again {median:.2f} s (of {rounds})")
+    print(f"  again is {once / median:.0f} times as fast")
+    assert median < AGAIN

@@ -135,7 +135,7 @@ def _scores(run: RunDir) -> Checked:
     if not run.features.is_dir():
         missing = "there are no features (they stay with the run)"
         return Checked(notes=(f"{run.scores.name}: not recomputed, {missing}: {', '.join(sorted(stated))}",))
-    again = scoring.rescore(run)  # type: ignore[attr-defined]
+    again = scoring.rescore(run)
     findings, figures = compare(run.scores.name, {name: stated.get(name) for name in again}, again)
     left = sorted(stated.keys() - again.keys())
     return Checked(

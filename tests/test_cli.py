@@ -223,3 +223,27 @@ def test_an_internal_error_is_one_line_and_exits_1(ask: Ask, monkeypatch: pytest
 
     monkeypatch.setattr("dfukit.registry.load", broken)
     assert_one_line(ask("run", "--preset", "smoke"), 1, "internal error: RuntimeError: two lines", "--debug")
+
+
+def test_scores_take_settings_of_metrics_and_extractors(ask: Ask, pictures: Path) -> None:
+    fake = pictures.with_name("fake")
+    for number, label in enumerate(("infected", "clean") * 5):
+        (fake / label).mkdir(parents=True, exist_ok=True)
+        shade = np.full((40, 40, 3), 20 * number, np.uint8)
+        Image.fromarray(shade).save(fake / label / f"{number}.png")
+    options = ("--metric", "kd", "--set", "extractor.r64.size=32", "--device", "cpu")
+    code, out, _ = ask("score", pictures, fake, *options, "--json")
+    assert code == 0
+    assert json.loads(out)["kd[r64]"]["n"] == [12, 10]
+    answer = ask("score", pictures, fake, "--metric", "kd", "--set", "extractor.r64.size=33")
+    assert_one_line(answer, 2, "extractor.r64.size must be a multiple of 32, got 33")
+    assert_one_line(ask("score", pictures, fake, "--set", "metric.kd.estimat=whole"), 2, 'did you mean "estimate"?')
+    assert_one_line(ask("score", pictures, fake, "--set", "gan.steps=3"), 2, "score takes metric.NAME.KEY=VALUE")
+    assert_one_line(ask("score", pictures, fake, *options, "--label", "wound"), 3, "no such label", "clean, infected")
+    assert_one_line(ask("score", pictures, pictures, *options), 3, "12 of 12 pictures", "--metric copies")
+
+
+def test_emptying_the_cache_says_what_it_held(ask: Ask) -> None:
+    out = ask("data", "clear")[1]
+    assert "(pictures)" in out
+    assert "(features and scores)" in out

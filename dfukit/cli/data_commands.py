@@ -65,15 +65,15 @@ def prepare(folder: Path, as_json: bool, **options: Any) -> None:
 @data.command()
 @json_option
 def clear(as_json: bool) -> None:
-    """Empty the cache of prepared pictures."""
+    """Empty the cache of prepared pictures, and that of features and scores."""
     from dfukit import images
 
-    folder = images.cache_dir()
+    folder, scores = images.cache_dir(), images.scores_dir()
     freed = images.clear_cache()
     if as_json:
-        emit({"cache": str(folder), "bytes_freed": freed})
+        emit({"cache": str(folder), "scores": str(scores), "bytes_freed": freed})
     else:
-        click.echo(f"{freed / 2**20:.1f} MiB freed in {folder}")
+        click.echo(f"{freed / 2**20:.1f} MiB freed in {folder} (pictures) and {scores} (features and scores)")
 
 
 def _as_text(found: DataCheck) -> str:

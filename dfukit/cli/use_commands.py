@@ -53,20 +53,42 @@ def sample(source: str, count: int, label: str, seed: int, out: Path, as_json: b
 @click.command()
 @click.argument("real", type=click.Path(path_type=Path))
 @click.argument("fake", type=click.Path(path_type=Path))
+@click.option("--metric", "metrics", multiple=True, metavar="NAME", help="May be repeated [those of a run's report].")
+@click.option("--extractor", default="", metavar="NAME", help="Extractor of metrics that take any [auto].")
+@click.option("--label", default="", metavar="LABEL", help="Score this class alone [all, and each class].")
 @click.option(
-    "--metric", "metrics", multiple=True, metavar="NAME", help="May be repeated [inception_score fid kid psnr ssim]."
+    "--set",
+    "assignments",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="A setting: metric.NAME.KEY=VALUE or extractor.NAME.KEY=VALUE.",
 )
-@click.option("--extractor", default="", metavar="NAME", help="Extractor of kd and fd [auto].")
 @click.option("--device", default="auto", metavar="NAME", help="[auto]")
 @click.option("--seed", type=int, default=0, metavar="N", help="[0]")
 @json_option
-def score(real: Path, fake: Path, as_json: bool, **options: Any) -> None:
-    """Score a folder of synthetic pictures against a folder of real ones."""
+def score(real: Path, fake: Path, assignments: tuple[str, ...], as_json: bool, **options: Any) -> None:
+    """Score a folder of synthetic pictures against a folder of real ones; a run's folder stands for its pictures."""
+    settings = _component_settings(assignments)
     with showing() as progress:
         from dfukit import scoring
 
-        scores = scoring.score_folders(real, fake, progress=progress, **options)
+        scores = scoring.score_folders(real, fake, progress=progress, **settings, **options)
     emit(scores) if as_json else click.echo(scoring.as_text(scores))
+
+
+def _component_settings(assignments: tuple[str, ...]) -> dict[str, Any]:
+    """Arguments of `score_folders` for settings such as `metric.kd.subsets=10`."""
+    from dfukit import settings
+    from dfukit.errors import ConfigError
+
+    found: dict[str, dict[str, dict[str, Any]]] = {"metric_settings": {}, "extractor_settings": {}}
+    for assignment in assignments:
+        key, value = settings.read_assignment(assignment)
+        kind, *rest = key.split(".")
+        if f"{kind}_settings" not in found or len(rest) != 2:
+            raise ConfigError(f"--set {assignment}: score takes metric.NAME.KEY=VALUE and extractor.NAME.KEY=VALUE")
+        found[f"{kind}_settings"].setdefault(rest[0], {})[rest[1]] = value
+    return found
 
 
 @click.command()

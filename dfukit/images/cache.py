@@ -1,4 +1,4 @@
-"""Where decoded pictures are kept, and how their files come to be: whole or not at all."""
+"""Where decoded pictures, and what was computed of them, are kept."""
 
 from __future__ import annotations
 
@@ -23,19 +23,27 @@ PICTURE_BYTES = SIDE * SIDE * 3
 
 def cache_dir() -> Path:
     """The folder of all caches of pictures: `pictures` in DFUKIT_CACHE_DIR, or in the system's cache folder."""
-    base = os.environ.get("DFUKIT_CACHE_DIR") or platformdirs.user_cache_dir("dfukit")
-    return Path(base) / "pictures"
+    return _base() / "pictures"
+
+
+def scores_dir() -> Path:
+    """The folder of computed features and scores, beside that of pictures."""
+    return _base() / "scores"
 
 
 def clear_cache() -> int:
-    """Delete every cached picture; the bytes set free."""
+    """Delete every cached picture, feature and score; the bytes set free."""
     freed = 0
-    folder = cache_dir()
-    for path in folder.rglob("*"):
-        if path.is_file():
-            freed += path.stat().st_size
-    shutil.rmtree(folder, ignore_errors=True)
+    for folder in (cache_dir(), scores_dir()):
+        for path in folder.rglob("*"):
+            if path.is_file():
+                freed += path.stat().st_size
+        shutil.rmtree(folder, ignore_errors=True)
     return freed
+
+
+def _base() -> Path:
+    return Path(os.environ.get("DFUKIT_CACHE_DIR") or platformdirs.user_cache_dir("dfukit"))
 
 
 def folder_for(name: str, *identity: str) -> Path:

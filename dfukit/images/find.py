@@ -40,13 +40,14 @@ class Entry:
 def find(root: Path, known: Callable[[str], bool], ignore: Path | None = None) -> Iterator[Entry]:
     """Every visible file below `root`, and every row of its manifest, in no particular order.
 
-    `known(path)` tells whether an entry that was handed out before had this path. `ignore` is a csv that is no picture.
+    `known(path)` tells whether an entry that was handed out before had this path. `ignore` is a csv that is no picture,
+    which may be the manifest itself: then label folders count.
     A label comes as an entry without a path: a folder, even an empty one, a word of the manifest, or the root's own
     name where something in the root itself is called like a picture. Raises DataError for an unusable manifest.
     """
     manifest = root / MANIFEST
     other = ignore.relative_to(root).as_posix() if ignore and ignore.is_relative_to(root) else ""
-    if not manifest.is_file():
+    if not manifest.is_file() or manifest == ignore:
         yield from _walk(root, "", lambda path: path == other)
         return
     labels: set[str] = set()

@@ -10,7 +10,7 @@ from dfukit.report.facts import read_facts
 from dfukit.report.privacy import Redaction
 from dfukit.rundir import RunDir
 
-__all__ = ["write", "write_shared"]
+__all__ = ["render", "write", "write_shared"]
 
 
 def write(folder: RunDir, config: RunConfig, images: ImageSet, split: Split, share: bool) -> None:
@@ -19,10 +19,9 @@ def write(folder: RunDir, config: RunConfig, images: ImageSet, split: Split, sha
     What a step did not write is named on the page as missing. `share` leaves out real pixels, file names, paths,
     patients and the host; the model card never holds any. Raises DataError for a file of the run that cannot be read.
     """
-    facts = read_facts(folder, images)
-    private = Redaction.of_run(folder, config, images)
-    rundir.write_text(folder.report, page.report(folder, config, images, split, facts, private, share))
-    rundir.write_text(folder.model_card, page.model_card(config, images, split, facts, private))
+    html, card = render(folder, config, images, split, share)
+    rundir.write_text(folder.report, html)
+    rundir.write_text(folder.model_card, card)
 
 
 def write_shared(folder: RunDir, config: RunConfig, images: ImageSet, split: Split, bundle: RunDir) -> None:
@@ -33,4 +32,12 @@ def write_shared(folder: RunDir, config: RunConfig, images: ImageSet, split: Spl
     facts = read_facts(folder, images)
     private = Redaction.of_run(folder, config, images)
     rundir.write_text(bundle.report, page.report(bundle, config, images, split, facts, private, True))
-    rundir.write_text(bundle.model_card, page.model_card(config, images, split, facts, private))
+    rundir.write_text(bundle.model_card, page.model_card(bundle, config, images, split, facts, private))
+
+
+def render(folder: RunDir, config: RunConfig, images: ImageSet, split: Split, share: bool) -> tuple[str, str]:
+    """The report as HTML and the model card as Markdown, as `write` writes them, for another place."""
+    facts = read_facts(folder, images)
+    private = Redaction.of_run(folder, config, images)
+    html = page.report(folder, config, images, split, facts, private, share)
+    return html, page.model_card(folder, config, images, split, facts, private)

@@ -2,7 +2,8 @@
 
 from dfukit.scoring.extraction import choose_extractor
 from dfukit.scoring.folders import score_folders
-from dfukit.scoring.measuring import score
+from dfukit.scoring.kept import rescore
+from dfukit.scoring.scores import score
 from dfukit.scoring.stopping import StoppingDistance, stopping_distance
 from dfukit.scoring.table import as_text
 
@@ -10,6 +11,7 @@ __all__ = [
     "StoppingDistance",
     "as_text",
     "choose_extractor",
+    "rescore",
     "score",
     "score_folders",
     "stopping_distance",

@@ -12,8 +12,8 @@ from dfukit.progress import Progress
 from dfukit.scoring.entries import Entry
 from dfukit.scoring.halvings import halvings
 from dfukit.scoring.plan import Task
-from dfukit.scoring.sets import SYNTHETIC, Views
 from dfukit.scoring.trial import MIN_PICTURES, Trial
+from dfukit.scoring.views import SYNTHETIC, Views
 
 Entries = dict[Task, dict[str, Entry]]
 """Entries of scores.json by the figures' own names."""

@@ -14,6 +14,7 @@ from dfukit.errors import DfukitError, PluginError, WeightsError
 from dfukit.interfaces import Extractor, Metric
 from dfukit.progress import Progress
 from dfukit.registry import Registry
+from dfukit.scoring import cache, content
 
 BATCH = 32
 BEST = "inception"
@@ -67,6 +68,7 @@ class Extractors:
     def __init__(self, registry: Registry, name: str, settings: Settings, progress: Progress) -> None:
         self._registry, self._name, self._settings, self._progress = registry, name, settings, progress
         self._built: dict[str, Extractor] = {}
+        self._identities: dict[str, dict[str, Any]] = {}
         self._missing: dict[str, DfukitError] = {}
         self._chosen = ""
 
@@ -87,6 +89,13 @@ class Extractors:
     def built(self, name: str) -> Extractor:
         """An extractor that `name_for` named."""
         return self._built[name]
+
+    def identity(self, name: str) -> dict[str, Any]:
+        """Which extractor that is, with the content of its weights."""
+        if name not in self._identities:
+            chosen = self._registry.choose("extractor", name, self._settings.get(name, {}), f"extractor.{name}")
+            self._identities[name] = {**cache.identity(chosen), "weights": content.of_network(self._built[name])}
+        return self._identities[name]
 
     def _default(self) -> str:
         if not self._chosen:

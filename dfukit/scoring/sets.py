@@ -3,51 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
 
 import numpy as np
 import torch
 from attrs import evolve, frozen
 
 from dfukit.device import Compute
-from dfukit.interfaces import Step, View
+from dfukit.interfaces import View
 from dfukit.portions import Portions
 from dfukit.progress import Progress
 from dfukit.rows import Pixels, Rows
+from dfukit.scoring import content
+from dfukit.scoring.cache import Cache, circumstances
 from dfukit.scoring.extraction import BATCH, Extractors, extract
 from dfukit.scoring.plan import Reads
+from dfukit.scoring.views import SYNTHETIC, Views
 from dfukit.world import ALONE, World
-
-SYNTHETIC = "synthetic"
-"""The synthetic set's name among the sets; the others are parts of the real one."""
 
 Outputs = Mapping[str, np.ndarray]
 """What an extractor made of a set: features [N, D], and logits [N, K] where it has them, float64."""
-
-
-class Views(Protocol):
-    """Where metrics find their views."""
-
-    parts: tuple[str, ...]
-    """Of the real set; the first is what the generator learnt from."""
-
-    def seed_of(self, purpose: str) -> int:
-        """A seed for one purpose of this scoring."""
-
-    def count(self, name: str) -> int:
-        """Pictures of a set that are scored."""
-
-    def names(self, name: str) -> Sequence[str]:
-        """What all pictures of a set are called; empty where that is not known."""
-
-    def labels_of(self, part: str) -> tuple[str, ...]:
-        """The classes that can be scored apart; none where labels are not known, or there is one class only."""
-
-    def view(self, name: str, reads: Reads, label: str | None = None) -> View:
-        """The pictures of a set, or of one class of it, that are scored: the same object each time."""
-
-    def whole(self, name: str, reads: Reads, held_out: str | None = None) -> View:
-        """All pictures of a set, however many are scored, and those of another one beside them."""
 
 
 @frozen(eq=False)
@@ -60,7 +34,7 @@ class Pictures:
     names: Sequence[str] = ()
 
 
-class Sets:
+class Sets(Views):
     """The pictures at hand, of which at most `most` of each set are scored, drawn at random."""
 
     def __init__(
@@ -72,19 +46,18 @@ class Sets:
         extractors: Extractors,
         compute: Compute,
         progress: Progress,
+        cache: Cache,
         world: World = ALONE,
     ) -> None:
-        self.parts = tuple(name for name in sets if name != SYNTHETIC)
-        self._sets, self._classes, self._step, self._extractors = sets, tuple(classes), Step(seed, 0), extractors
+        labelled = {name for name, some in sets.items() if some.labels is not None}
+        super().__init__([name for name in sets if name != SYNTHETIC], classes, labelled, seed)
+        self._sets, self._extractors = sets, extractors
         # Reported scores are made in float32.
         self._compute, self._progress, self._world = evolve(compute, bf16=False), progress, world
+        self._cache = cache
         self._portions = Portions(BATCH, "scoring", progress.say, world)
         self._drawn = {name: self._draw(name, len(some.pixels), most) for name, some in sets.items()}
-        self._views: dict[tuple[str, Reads, str | None], View] = {}
         self._outputs: dict[tuple[str, str, bool], Outputs] = {}
-
-    def seed_of(self, purpose: str) -> int:
-        return self._step.seed_of(purpose)
 
     def count(self, name: str) -> int:
         drawn = self._drawn[name]
@@ -93,24 +66,12 @@ class Sets:
     def names(self, name: str) -> Sequence[str]:
         return self._sets[name].names
 
-    def labels_of(self, part: str) -> tuple[str, ...]:
-        known = len(self._classes) > 1 and all(self._sets[name].labels is not None for name in (part, SYNTHETIC))
-        return self._classes if known else ()
-
-    def view(self, name: str, reads: Reads, label: str | None = None) -> View:
-        key = name, reads, label
-        if key not in self._views:
-            self._views[key] = self._make(name, reads, self._drawn[name]) if label is None else self._of(*key)
-        return self._views[key]
+    def scored(self, name: str, reads: Reads) -> View:
+        return self._make(name, reads, self._drawn[name])
 
     def whole(self, name: str, reads: Reads, held_out: str | None = None) -> View:
         view = self._make(name, reads, None)
         return view if held_out is None else evolve(view, held_out=self._make(held_out, reads, None))
-
-    def _of(self, name: str, reads: Reads, label: str | None) -> View:
-        view = self.view(name, reads)
-        assert view.labels is not None
-        return view.take(np.flatnonzero(view.labels == self._classes.index(str(label))))
 
     def _draw(self, name: str, n: int, most: int) -> np.ndarray | None:
         if n <= most:
@@ -145,6 +106,24 @@ class Sets:
         return self._outputs[part]
 
     def _extract(self, name: str, extractor: str, pixels: Pixels) -> Outputs:
+        # Several processes, perhaps on several machines, would have to agree on what their caches hold.
+        cache = self._cache if self._world.size == 1 else None
+        if cache is None:
+            return self._compute_outputs(name, extractor, pixels)
+        key = {
+            "pixels": content.of_pixels(pixels),
+            "extractor": self._extractors.identity(extractor),
+            **circumstances(self._compute.device.type),
+        }
+        made = cache.features(key, len(pixels))
+        if made is not None:
+            self._progress.update(f"features of {name}", len(pixels), len(pixels), "from the cache")
+            return made
+        computed = self._compute_outputs(name, extractor, pixels)
+        cache.keep_features(key, computed)
+        return computed
+
+    def _compute_outputs(self, name: str, extractor: str, pixels: Pixels) -> Outputs:
         network = self._extractors.built(extractor).to(self._compute.device)
 
         def share(rows: range) -> dict[str, np.ndarray]:

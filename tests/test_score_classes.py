@@ -1,0 +1,104 @@
+"""Scores of each class, the measurement floor, and the halves and views that metrics share."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+from scoring_parts import Views, noise, pictures, scores_of, with_ours
+
+
+@pytest.fixture(autouse=True)
+def cache(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    monkeypatch.setenv("DFUKIT_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
+
+
+def halves(first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Pictures of two classes, and their labels."""
+    return np.concatenate([first, second]), np.repeat([0, 1], [len(first), len(second)])
+
+
+REAL, REAL_LABELS = halves(pictures(0, 40), pictures(1, 44))
+FAKE, FAKE_LABELS = halves(pictures(2, 30), pictures(3, 24) // 4)
+LABELS = {"train": REAL_LABELS, "synthetic": FAKE_LABELS}
+
+
+def colours(real: np.ndarray, fake: np.ndarray, *metrics: str, **changes: Any) -> dict[str, dict[str, Any]]:
+    return scores_of({"train": real}, fake, metrics or ("kd",), with_ours(), extractor="colour", **changes)
+
+
+def test_each_class_has_an_entry_of_its_own() -> None:
+    entry = colours(REAL, FAKE, labels=LABELS, classes=("good", "dark"))["kd[colour]"]
+    good, dark = entry["classes"]["good"], entry["classes"]["dark"]
+    assert (good["n"], dark["n"]) == ([40, 30], [44, 24])
+    assert good["value"] == pytest.approx(colours(REAL[:40], FAKE[:30])["kd[colour]"]["value"])
+    assert dark["interval"][0] > dark["floor"][1]
+    assert "classes" not in good
+    json.dumps(entry, allow_nan=False)
+
+
+def test_the_held_out_part_has_classes_where_its_labels_are_known() -> None:
+    parts = {"train": REAL, "test": pictures(5, 24)}
+    labels = LABELS | {"test": np.arange(24) % 2}
+    both = scores_of(parts, FAKE, ["kd"], with_ours(), extractor="colour", labels=labels, classes=("a", "b"))
+    assert both["kd[colour]@test"]["classes"]["b"]["n"] == [12, 24]
+    one = scores_of(parts, FAKE, ["kd"], with_ours(), extractor="colour", labels=LABELS, classes=("a", "b"))
+    assert "classes" not in one["kd[colour]@test"]
+    assert "classes" in one["kd[colour]"]
+
+
+def test_a_class_with_too_few_pictures_is_null_with_its_reason() -> None:
+    labels = {"train": REAL_LABELS, "synthetic": np.repeat([0, 1], [50, 4])}
+    rare = colours(REAL, FAKE, labels=labels, classes=("good", "rare"))["kd[colour]"]["classes"]["rare"]
+    assert rare["value"] is None
+    assert rare["reason"] == "needs at least 10 pictures in each set, got 44 real and 4 synthetic"
+
+
+def test_without_labels_or_with_one_class_there_are_no_classes() -> None:
+    assert "classes" not in colours(REAL, FAKE)["kd[colour]"]
+    alone = {"train": np.zeros(84, np.int64), "synthetic": np.zeros(54, np.int64)}
+    assert "classes" not in colours(REAL, FAKE, labels=alone, classes=("only",))["kd[colour]"]
+
+
+def test_of_larger_sets_labels_are_drawn_with_their_pictures() -> None:
+    entry = colours(REAL, FAKE, labels=LABELS, classes=("good", "dark"), pictures=40)["kd[colour]"]
+    good, dark = entry["classes"]["good"], entry["classes"]["dark"]
+    assert good["n"][1] + dark["n"][1] == 40
+    assert dark["interval"][0] > good["interval"][1]
+
+
+def test_the_floor_is_the_spread_of_real_against_real() -> None:
+    entry = colours(pictures(0, 60), noise(1, 60), "fd")["fd[colour]"]
+    assert entry["floor"][0] <= entry["real_vs_real"] <= entry["floor"][1]
+    assert entry["floor"][0] < entry["floor"][1]
+    assert entry["at_half"] > entry["floor"][1]
+    assert "note" not in entry
+
+
+def test_fakes_as_good_as_real_halves_are_noted_as_below_the_floor() -> None:
+    same = pictures(0, 60)
+    entry = colours(same, same[::-1].copy(), "fd")["fd[colour]"]
+    assert entry["note"] == "below the measurement floor at this n"
+
+
+def test_metrics_share_halves_and_the_very_same_views() -> None:
+    Views.seen.clear()
+    colours(REAL, FAKE, "views", "other_views", labels=LABELS, classes=("good", "dark"))
+    calls = Views.seen
+    # Each calls for the whole and for ten halvings, of both sets and of each of two classes.
+    assert len(calls) == 2 * 3 * (1 + 10 * 3)
+    assert len({(id(real), id(fake)) for real, fake in calls}) == len(calls) / 2
+
+
+def test_halves_are_the_same_whichever_other_metrics_are_measured() -> None:
+    alone = colours(REAL, FAKE, "kd", labels=LABELS, classes=("good", "dark"))
+    among = colours(REAL, FAKE, "fd", "views", "kd", labels=LABELS, classes=("good", "dark"))
+    assert among["kd[colour]"] == alone["kd[colour]"]
+
+
+def test_a_metric_that_fails_is_null_and_has_no_classes() -> None:
+    entry = colours(REAL, FAKE, "failing", labels=LABELS, classes=("good", "dark"))["failing[colour]"]
+    assert entry["value"] is None
+    assert "classes" not in entry
