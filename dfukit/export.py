@@ -35,8 +35,10 @@ and not the critic, which would tell best who was in the training data. Patients
 - `dfukit verify` with the name of this folder checks all of it and prints the SHA-256 of SHA256SUMS: get that number
   from the sender by another way, and compare.
 - `dfukit verify` with `--picture` and a file says whether that is one of these synthetic pictures.
-- `dfukit sample` draws more pictures from the generator. No audit has seen those. Pictures taken out of this set as
-  copies ({flagged}) can be drawn again: they are the numbers that the manifest leaves out.
+- `dfukit sample` draws more pictures from the generator. No audit has seen those.
+"""
+DRAWN_AGAIN = """- {flagged} pictures were taken out of this set as copies of training pictures. The generator can still draw them: do
+  not ask it for the numbers that the manifest leaves out.
 """
 FILES = {
     "generator.safetensors": "the generator",
@@ -103,8 +105,9 @@ def export(run: RunDir, out: Path, classifier: bool = False, progress: Progress 
                 rundir.write_json(target, _without_private(rundir.read_json(source), private.free_text))
         if run.predictions.is_file():
             rundir.write_text(staged.predictions, _anonymous(run.predictions))
-        report.write_shared(run, resolved, images, split, staged)
-        _say_what_is_in_it(staged, flagged)
+        page, card = report.render(run, resolved, images, split, share=True)
+        rundir.write_text(staged.report, page)
+        rundir.write_text(staged.model_card, card + _about(staged, flagged))
         sums.write(staged.path)
         staged.path.rename(out)
     except OSError as error:
@@ -194,11 +197,9 @@ def _anonymous(predictions: Path) -> str:
     return table.getvalue()
 
 
-def _say_what_is_in_it(bundle: RunDir, flagged: int) -> None:
-    """The model card ends with what lies beside it."""
+def _about(bundle: RunDir, flagged: int) -> str:
+    """The end of the model card: what lies beside it."""
     rows = "\n".join(
         f"| {name} | {about if (bundle.path / name).exists() else NOT_HERE} |" for name, about in FILES.items()
     )
-    rundir.write_text(
-        bundle.model_card, bundle.model_card.read_text("utf-8") + ABOUT.format(rows=rows, flagged=flagged)
-    )
+    return ABOUT.format(rows=rows) + (DRAWN_AGAIN.format(flagged=flagged) if flagged else "")

@@ -223,7 +223,7 @@ def test_what_was_flagged_can_be_drawn_again_and_the_export_says_so(
     record(again, flagged=2)
     export(again, tmp_path / "bundle", progress=Lines())
     assert "2 pictures were taken out as copies, and the generator" in capsys.readouterr().err
-    assert "taken out of this set as\n  copies (2)" in (tmp_path / "bundle" / "README.md").read_text("utf-8")
+    assert "2 pictures were taken out of this set" in (tmp_path / "bundle" / "README.md").read_text("utf-8")
 
 
 def test_a_folder_that_exists_is_not_written_into(made: Clinic, tmp_path: Path) -> None:
