@@ -123,6 +123,37 @@ class ClassifySettings:
 
 
 @frozen
+class LiftSettings:
+    """The experiment whether synthetic pictures help (`dfukit lift`)."""
+
+    folds: int = s.whole(5, "parts that the patients are dealt into; each is the test part once", low=2, high=100)
+    seeds: int = s.whole(3, "trainings of each arm in each fold", low=1, high=100)
+    ratio: float = s.real(
+        1.0, "synthetic pictures for each real one in the arm that the answer is about", above=0.0, high=100.0
+    )
+    exploratory: tuple[str, ...] = s.names((), "further ratios, looked at without an answer")
+    arms: tuple[str, ...] = s.names(
+        ("real+augmentation", "synthetic"), "arms beside real and real+synthetic, of: real+augmentation, synthetic"
+    )
+    steps: int = s.whole(0, "steps of each training; 0: as many as [classify] gives the arm real", low=0)
+    size: int = s.whole(
+        0, "width of all pictures with --synthetic; 0: that of the synthetic ones, at most 256", low=0, high=256
+    )
+    training_share: float = s.real(
+        1.0, "share of each fold's training patients that is used: would it help with fewer?", above=0.0, high=1.0
+    )
+    validation: float = s.real(
+        0.2, "share of the patients outside the test part for calibration and stopping", above=0.0, high=0.5
+    )
+    margin: float = s.real(0.03, "difference of AUROC that would be worth nothing", above=0.0, high=0.5)
+    specificity: float = s.real(0.9, "specificity at which recall is read", above=0.0, high=0.999)
+    max_set_aside: float = s.real(
+        0.25, "share of a synthetic set up to which pictures unlike their label are set aside", low=0.0, high=1.0
+    )
+    bootstrap: int = s.whole(1000, "resamples of the patients behind the intervals", low=100, high=100_000)
+
+
+@frozen
 class ReleaseSettings:
     """What a synthetic set must hold before it may leave; the audit `copies` measures it."""
 
@@ -148,6 +179,7 @@ SECTIONS: dict[str, type] = {
     "sample": SampleSettings,
     "score": ScoreSettings,
     "classify": ClassifySettings,
+    "lift": LiftSettings,
     "release": ReleaseSettings,
     "report": ReportSettings,
 }
@@ -175,6 +207,7 @@ class RunConfig:
     sample: SampleSettings
     score: ScoreSettings
     classify: ClassifySettings
+    lift: LiftSettings
     release: ReleaseSettings
     report: ReportSettings
     generator: Chosen

@@ -49,7 +49,7 @@ def make_split(images: ImageSet, settings: DataSettings) -> Split:
     parts or a part stays empty, ConfigError where the shares leave nothing to a part.
     """
     shares = _shares(settings)
-    units = _units(images)
+    units = units_of(images)
     count = int(units.max()) + 1
     fixed = _fixed(images, units, count)
     weights = _weights(images, units, count)
@@ -201,8 +201,8 @@ def _shares(settings: DataSettings) -> np.ndarray:
     return np.array([settings.train, settings.validation, test])
 
 
-def _units(images: ImageSet) -> np.ndarray:
-    """Numbers [N] of what must stay together: patients, joined where they share a file of equal content."""
+def units_of(images: ImageSet) -> np.ndarray:
+    """Numbers int64 [N] of what must stay together: patients, joined where they share a file of equal content."""
     parent = np.arange(int(images.groups.max()) + 1)
 
     def find(group: int) -> int:

@@ -1,0 +1,129 @@
+"""From counts to a signed difference, its interval, and one of four answers."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from attrs import frozen
+from scipy.special import expit, logit
+from scipy.stats import t
+
+from dfukit.lift.figures import Counts, Tested
+
+ANSWERS = ("better", "worse", "no difference larger than {margin:g}", "too few patients to tell")
+LEVEL = 0.95
+
+
+@frozen
+class Estimate:
+    """A figure or a difference with what is known of its spread."""
+
+    value: float | None
+    interval: tuple[float, float] | None
+    from_patients: float
+    """Standard error that comes from the patients who happen to be here."""
+    from_seeds: float
+    """Standard error that comes from the randomness of training; 0 where there is one seed."""
+    reason: str | None = None
+
+    def as_table(self) -> dict[str, Any]:
+        table: dict[str, Any] = {
+            "value": self.value,
+            "interval": None if self.interval is None else list(self.interval),
+            "standard_error": {"patients": self.from_patients, "seeds": self.from_seeds},
+        }
+        return {**table, "reason": self.reason} if self.reason else table
+
+
+def figure_of(counts: Counts, tested: Tested, name: str) -> Estimate:
+    """One arm's figure. Shares get their interval on the logit scale, where it cannot leave 0 to 1."""
+    value = counts.value
+    if value is None:
+        return Estimate(None, None, 0.0, 0.0, "the test part has one class only")
+    error, freedom = _spread(counts.counted, counts, counts.resampled, counts, tested, name)
+    total = math.hypot(*error)
+    if name == "log_loss":
+        half = float(t.ppf(1 - (1 - LEVEL) / 2, freedom)) * total
+        return Estimate(value, (max(0.0, value - half), value + half), *error)
+    if total == 0 or not 0 < value < 1:
+        # No resample moved it: as sure as so many patients without an exception make one.
+        half = _none_seen(tested, name)
+        return Estimate(value, (max(0.0, value - half), min(1.0, value + half)), *error)
+    half = float(t.ppf(1 - (1 - LEVEL) / 2, freedom)) * total / (value * (1 - value))
+    low, high = expit(logit(value) + np.array([-half, half]))
+    return Estimate(value, (float(low), float(high)), *error)
+
+
+def difference_of(first: Counts, second: Counts, tested: Tested, name: str) -> Estimate:
+    """The figure of `second` less that of `first`, on the same pictures.
+
+    The interval is the difference +- t times its standard error, where the variance is the sum of two: that of the
+    paired bootstrap over patients, with all seeds, and that of the seeds within each fold. Its degrees of freedom are
+    Welch and Satterthwaite's, those of the patients being the patients of the rarer class less one: a plain percentile
+    interval is too narrow where the rarer class has few.
+    """
+    total = float(first.possible.sum())
+    if total == 0:
+        return Estimate(None, None, 0.0, 0.0, "the test part has one class only")
+    counted = second.counted - first.counted
+    value = float(counted.mean(1).sum() / total)
+    error, freedom = _spread(counted, first, second.resampled - first.resampled, second, tested, name)
+    half = float(t.ppf(1 - (1 - LEVEL) / 2, freedom)) * math.hypot(*error)
+    if half == 0:
+        if name == "log_loss":
+            return Estimate(value, None, 0.0, 0.0, "no resample moved the difference: no interval")
+        half = _none_seen(tested, name)
+    return Estimate(value, (value - half, value + half), *error)
+
+
+def verdict(estimate: Estimate, margin: float, patients: int) -> dict[str, Any]:
+    """{"answer", "patients_needed"}: the number of patients is there where there are too few to tell.
+
+    It is what brings half of the interval's width down to the margin, if the spread between patients and between seeds
+    stays as it is and the width falls with the root of their number.
+    """
+    if estimate.interval is None:
+        return {"answer": ANSWERS[3], "patients_needed": None}
+    low, high = estimate.interval
+    if low > 0 or high < 0:
+        return {"answer": ANSWERS[0] if low > 0 else ANSWERS[1], "patients_needed": None}
+    if -margin <= low and high <= margin:
+        return {"answer": ANSWERS[2].format(margin=margin), "patients_needed": None}
+    half = (high - low) / 2
+    # A narrow interval may still reach beyond the margin: then it takes one patient more, at least.
+    return {"answer": ANSWERS[3], "patients_needed": max(patients + 1, math.ceil(patients * (half / margin) ** 2))}
+
+
+def _spread(
+    counted: np.ndarray, of: Counts, resampled: np.ndarray, beside: Counts, tested: Tested, name: str
+) -> tuple[tuple[float, float], float]:
+    """Standard errors from patients and from seeds, and the degrees of freedom of their sum."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        draws = resampled / beside.resampled_possible
+    draws = draws[np.isfinite(draws)]
+    patients = _patients(tested, name)
+    freedom = max(1, patients - 1)
+    everyone = len(np.unique(tested.units))
+    from_patients = float(np.std(draws)) * math.sqrt(everyone / max(1, everyone - 1)) if len(draws) > 1 else 0.0
+    folds, seeds = counted.shape
+    if seeds < 2:
+        return (from_patients, 0.0), float(freedom)
+    from_seeds = math.sqrt(float((counted.var(1, ddof=1) / seeds).sum())) / float(of.possible.sum())
+    parts = from_patients**2, from_seeds**2
+    below = parts[0] ** 2 / freedom + parts[1] ** 2 / (folds * (seeds - 1))
+    return (from_patients, from_seeds), float(sum(parts) ** 2 / below) if below > 0 else float(freedom)
+
+
+def _patients(tested: Tested, name: str) -> int:
+    """Patients behind a figure: of the rarer side for AUROC, with a positive picture for recall, else all."""
+    positive = len(np.unique(tested.units[tested.labels]))
+    negative = len(np.unique(tested.units[~tested.labels]))
+    everyone = len(np.unique(tested.units))
+    return {"auroc": min(positive, negative), "recall": positive, "log_loss": everyone}[name]
+
+
+def _none_seen(tested: Tested, name: str) -> float:
+    """How often something may be that so many patients did not show: Clopper and Pearson's upper end."""
+    return float(1 - ((1 - LEVEL) / 2) ** (1 / max(1, _patients(tested, name))))

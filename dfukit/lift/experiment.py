@@ -1,0 +1,146 @@
+"""Do the synthetic pictures help? The experiment, from folds to an answer, as one function."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dfukit import labels as audits
+from dfukit import rundir
+from dfukit.component import ImageSpec
+from dfukit.config import RunConfig
+from dfukit.device import Compute
+from dfukit.errors import DataError, WeightsError
+from dfukit.lift import arms, result
+from dfukit.lift.arms import Arm, Outcome
+from dfukit.lift.folds import Fold, Real, make_folds
+from dfukit.lift.records import LiftDir
+from dfukit.lift.result import Dealt
+from dfukit.lift.sources import Given, Source
+from dfukit.progress import Progress
+
+
+def run(
+    config: RunConfig,
+    real: Real,
+    image: ImageSpec,
+    source: Source,
+    folder: Path,
+    compute: Compute,
+    progress: Progress,
+) -> dict[str, Any]:
+    """Train all arms in all folds, compare them on patients whom none of them saw, and answer.
+
+    Writes lift.json, whose content comes back, and lift-predictions.csv into the folder. Each network that is done is
+    written down there: in the same folder, the experiment goes on. Raises DataError for pictures that cannot carry it,
+    ConfigError where the folder holds another experiment, DivergedError where scores are no numbers.
+    """
+    if image.positive is None:
+        raise DataError(f"there is one class only ({image.classes[0]}): there is nothing to classify")
+    wanted = arms.arms_of(config.lift)
+    records = LiftDir(folder)
+    records.begin(_design(config, real, image, source))
+    folds = make_folds(real, image, config.lift, config.data.split_seed)
+
+    # Labels that look wrong, by classifiers of other folds.
+    progress.say("looking for labels that look wrong")
+    colours = audits.colours(real.pixels)
+    test_of = np.empty(len(real.labels), np.int64)
+    for number, parts in enumerate(folds):
+        test_of[parts.test] = number
+    doubts = audits.audit_real(colours, real.labels, real.units, test_of, len(image.classes))
+
+    # Train.
+    done: list[Dealt] = []
+    outcomes: dict[tuple[int, str, int], Outcome] = {}
+    trainings = len(folds) * len(wanted) * config.lift.seeds
+    for number, parts in enumerate(folds, 1):
+        fold = _with_synthetic(config, image, number, parts, real, colours, source, progress)
+        done.append(fold)
+        for seed, arm, network_seed in _trainings(config, number, wanted):
+            note = f"fold {number} of {len(folds)}, {arm.name}, seed {seed + 1}"
+            outcome = records.read(number, arm.name, seed)
+            if outcome is None:
+                progress.update("Lift: trainings", len(outcomes), trainings, note)
+                outcome = arms.train(config, image, arm, parts, real, fold.synthetic, network_seed, compute, progress)
+                records.write(number, arm.name, seed, outcome)
+            outcomes[number, arm.name, seed] = outcome
+            progress.update("Lift: trainings", len(outcomes), trainings, note)
+    prepared = sorted({str(one.facts["prepared"]) for one in outcomes.values()})
+    if len(prepared) > 1:
+        raise WeightsError(
+            f"the networks started from different weights ({'; '.join(prepared)}): set classifier.pretrained to true "
+            f"or false and remove {folder}"
+        )
+
+    # Compare.
+    records.write_predictions(result.rows(real, image, wanted, done, outcomes, config.lift.seeds))
+    answered = {
+        **result.compared(config, wanted, result.tested(config, real, image, wanted, done, outcomes)),
+        "positive": image.positive,
+        "design": result.design(config, real, image, done, source.about, prepared[0]),
+        "labels": result.labels(real, image, doubts, done),
+        "leaked": source.leaked() if isinstance(source, Given) else [],
+    }
+    rundir.write_json(records.result, answered)
+    return answered
+
+
+def _design(config: RunConfig, real: Real, image: ImageSpec, source: Source) -> dict[str, Any]:
+    """Everything that a network of the experiment depends on, as JSON."""
+    table = config.as_table()
+    sections = ("classifier", "classifier_augmentation", "classify", "lift")
+    return {
+        **{name: table[name] for name in sections},
+        "seeds of the run and the split": [config.run.seed, config.data.split_seed],
+        "pictures": real.fingerprint(),
+        "image": image.as_table(),
+        "synthetic": dict(source.facts()),
+    }
+
+
+def _with_synthetic(
+    config: RunConfig,
+    image: ImageSpec,
+    number: int,
+    fold: Fold,
+    real: Real,
+    colours: np.ndarray,
+    source: Source,
+    progress: Progress,
+) -> Dealt:
+    """The synthetic pictures of a fold, without those that do not look like their class."""
+    synthetic = source.of(number, fold)
+    for label in np.unique(real.labels[fold.train]):
+        if not (synthetic.labels == label).any():
+            raise DataError(
+                f"fold {number} has no synthetic picture of {image.classes[label]}: being synthetic would give the "
+                "label away"
+            )
+    train = fold.train
+    doubts = audits.audit_synthetic(
+        colours[train],
+        real.labels[train],
+        real.units[train],
+        audits.colours(synthetic.pixels),
+        synthetic.labels,
+        len(image.classes),
+    )
+    flagged, aside = int(doubts.flagged.sum()), doubts.flagged
+    if flagged > config.lift.max_set_aside * len(synthetic):
+        progress.say(
+            f"fold {number}: {flagged} of {len(synthetic)} synthetic pictures do not look like their class, more than "
+            "lift.max_set_aside: the set is judged as it came"
+        )
+        aside = np.zeros(len(synthetic), bool)
+    return Dealt(number, fold, synthetic.take(~aside), synthetic.take(aside), doubts, flagged)
+
+
+def _trainings(config: RunConfig, number: int, wanted: Sequence[Arm]) -> Iterator[tuple[int, Arm, int]]:
+    """The trainings of a fold: the seed's number, the arm, and the seed."""
+    for seed, network_seed in enumerate(arms.seeds_of(config, number)):
+        for arm in wanted:
+            yield seed, arm, network_seed

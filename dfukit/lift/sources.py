@@ -1,0 +1,168 @@
+"""Where the synthetic pictures of a fold come from: a generator trained inside it, or a folder that was given."""
+
+from __future__ import annotations
+
+import math
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from attrs import evolve, field, frozen
+
+from dfukit import pipeline
+from dfukit.component import ImageSpec
+from dfukit.config import DataSettings, RunConfig, SampleSettings
+from dfukit.device import Compute
+from dfukit.errors import ConfigError, DataError
+from dfukit.fitting import Pictures
+from dfukit.images import ImageSet, Split, load, resize
+from dfukit.images.duplicates import THUMBNAIL, clusters
+from dfukit.interfaces import Parts
+from dfukit.lift.folds import Fold, Real, digest_of
+from dfukit.progress import Progress, counter
+from dfukit.rows import Pixels
+from dfukit.rundir import RunDir
+
+RETRAINED = "the generator was trained anew inside each fold: no test patient touched it"
+VOUCHED = "that the generator saw none of these real pictures is the user's word"
+UNKNOWN = "the generator may have seen test patients, which cannot be checked: the difference may be too good"
+
+
+@frozen(eq=False)
+class Synthetic:
+    """Synthetic pictures: pixels uint8 [M, S, S, C], labels int64 [M], and paths that name them."""
+
+    pixels: Pixels
+    labels: np.ndarray
+    paths: Sequence[str]
+    parts: Parts = field(factory=Parts)
+    """Networks that came with them; a classifier may be built on these."""
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def take(self, index: np.ndarray) -> Synthetic:
+        chosen = np.flatnonzero(index) if index.dtype == bool else index
+        return evolve(
+            self, pixels=self.pixels[chosen], labels=self.labels[chosen], paths=[self.paths[int(i)] for i in chosen]
+        )
+
+    def pictures(self) -> Pictures:
+        """As a classifier takes them: they have no patient."""
+        return Pictures(self.pixels, self.labels, np.full(len(self), -1, np.int64))
+
+
+class Source(Protocol):
+    """A way to have synthetic pictures."""
+
+    about: str
+    """Whether test patients may have touched them, as one sentence."""
+
+    def of(self, number: int, fold: Fold) -> Synthetic:
+        """The synthetic pictures of fold `number`, counted from 1; the same each time it is asked."""
+
+    def facts(self) -> Mapping[str, Any]:
+        """What the pictures depend on, as JSON: an experiment goes on only where that is unchanged."""
+
+
+@frozen(eq=False)
+class Retrained:
+    """The generator of a run's configuration, trained anew on the training patients of each fold."""
+
+    config: RunConfig
+    images: ImageSet
+    image: ImageSpec
+    compute: Compute
+    folder: Path
+    progress: Progress
+    about: str = RETRAINED
+
+    def __attrs_post_init__(self) -> None:
+        if self.config.gan.start_from:
+            raise ConfigError(
+                f"gan.start_from = {self.config.gan.start_from}: those weights may have seen the test patients of a "
+                "fold; set gan.start_from to an empty text (--set gan.start_from=)"
+            )
+
+    def of(self, number: int, fold: Fold) -> Synthetic:
+        run = RunDir(self.folder / f"fold-{number}" / "gan")
+        run.path.mkdir(parents=True, exist_ok=True)
+        split = Split(fold.train, fold.validation, fold.test)
+        trained = pipeline.train_gan(self.config, run, self.compute, self.images, split, self.image, self.progress)
+        shutil.rmtree(run.checkpoints, ignore_errors=True)  # the training has ended
+        wanted = max(self.config.sample.count or len(fold.train), math.ceil(self.config.lift.ratio * len(fold.train)))
+        samples = pipeline.draw_samples(evolve(self.config, sample=SampleSettings(wanted)), trained, split)
+        paths = [f"fold-{number}/{path}" for path in samples.paths]
+        return Synthetic(samples.pixels, samples.labels, paths, Parts(critic=trained.critic))
+
+    def facts(self) -> Mapping[str, Any]:
+        table = self.config.as_table()
+        return {name: table[name] for name in ("generator", "critic", "loss", "augmentation", "gan", "sample")}
+
+
+@frozen(eq=False)
+class Given:
+    """A labelled set from any generator, the same in each fold, less what shows a patient outside the training part.
+
+    A synthetic picture that is a near-duplicate of a real one would take that patient into the training part.
+    """
+
+    synthetic: Synthetic
+    real: Real
+    shows: np.ndarray
+    """The unit whose photograph a picture nearly is, int64 [M], or -1."""
+    about: str = UNKNOWN
+
+    def of(self, number: int, fold: Fold) -> Synthetic:
+        training = self.real.units[fold.train]
+        return self.synthetic.take((self.shows < 0) | np.isin(self.shows, training))
+
+    def facts(self) -> Mapping[str, Any]:
+        return {"digest": digest_of(self.synthetic.pixels, self.synthetic.labels), "about": self.about}
+
+    def leaked(self) -> list[dict[str, str]]:
+        """The pictures that are set aside wherever their patient is not in the training part."""
+        return [
+            {"path": self.synthetic.paths[int(i)], "patient": self.real.patients[int(self.shows[i])]}
+            for i in np.flatnonzero(self.shows >= 0)
+        ]
+
+
+def read_labelled(folder: Path, data: DataSettings, classes: Sequence[str], progress: Progress) -> ImageSet:
+    """A labelled folder of synthetic pictures, or that of a run, whose labels must be those of the real set by name.
+
+    Raises DataError for a label that the real set does not know, and for one that is missing.
+    """
+    run = RunDir(folder)
+    place = run.synthetic_set if run.config.is_file() else folder
+    settings = evolve(DataSettings(), path=str(place), positive=data.positive, fit=data.fit)
+    try:
+        images = load(settings, counter(progress, "Reading synthetic pictures"))
+    except ConfigError as error:
+        raise ConfigError(f"--synthetic {place}: {error}; the real labels are {', '.join(classes)}") from None
+    for one in (*images.classes, *classes):
+        if one not in classes:
+            raise DataError(
+                f"--synthetic {place} has the label {one!r}, which the real pictures do not have "
+                f"({', '.join(classes)}): rename its folder"
+            )
+        if one not in images.classes:
+            raise DataError(f"--synthetic {place} has no picture of {one}: being synthetic would give the label away")
+    return images
+
+
+def given(images: ImageSet, real: Real, classes: Sequence[str], size: int, vouched: bool) -> Given:
+    """A synthetic set, labelled by name as the real one is."""
+    labels = np.array([classes.index(name) for name in images.classes])[images.labels]
+    synthetic = Synthetic(images.at(size), labels, list(images.paths))
+    return Given(synthetic, real, shown(real, synthetic), VOUCHED if vouched else UNKNOWN)
+
+
+def shown(real: Real, synthetic: Synthetic) -> np.ndarray:
+    """The unit of which each synthetic picture is a near-duplicate, int64 [M], or -1."""
+    thumbnails = np.concatenate([resize(np.asarray(pixels), THUMBNAIL) for pixels in (real.pixels, synthetic.pixels)])
+    cluster = clusters(thumbnails)
+    of_real = dict(zip(cluster[: len(real.labels)].tolist(), real.units.tolist(), strict=True))
+    return np.array([of_real.get(int(one), -1) for one in cluster[len(real.labels) :]], np.int64)
