@@ -54,8 +54,8 @@ def as_text(document: dict[str, Any]) -> str:
     estimate = document["estimate"]
     lines += [
         f"\n# {estimate['pictures']} pictures, {estimate['gan_steps']} GAN steps at most, on {estimate['device']}",
-        f"# GAN about {_minutes(estimate['gan_seconds'])} at most",
-        f"# classifiers about {_minutes(estimate['classifier_seconds'])} at most",
+        f"# GAN about {minutes(estimate['gan_seconds'])} at most",
+        f"# classifiers about {minutes(estimate['classifier_seconds'])} at most",
         f"# scoring not counted; about {estimate['memory_gib']:.1f} GiB of memory",
         "# nothing was written",
     ]
@@ -64,18 +64,18 @@ def as_text(document: dict[str, Any]) -> str:
 
 def _estimate(config: RunConfig) -> dict[str, Any]:
     compute = device.choose(config.run)
-    pictures = _count(config)
+    pictures = count(config)
     training = max(int(pictures * config.data.train), 1)
     batch_size = min(config.gan.batch_size, training)
     image = ImageSpec(config.gan.size, 3, CLASSES, CLASSES[0])
     before = _memory()
     critic: Critic = config.critic.build(image)
-    gan_seconds = _gan_step(config, image, critic, compute) * batch_size / SMALL_BATCH
+    gan_seconds = gan_step(config, image, critic, compute) * batch_size / SMALL_BATCH
     gan = config.gan
     if gan.budget:
         gan = schedule.fit(gan, 0, seconds(gan.budget), gan_seconds, 0.0)  # evaluations are not counted here
     steps = schedule.steps(gan, max(1, training // batch_size))
-    classifier_seconds = _classifier_step(config, image, critic, compute) / SMALL_BATCH
+    classifier_seconds = classifier_step(config, image, critic, compute) / SMALL_BATCH
     epochs = config.classify.epochs
     pictures_seen = config.classify.batch_size * config.classify.steps if config.classify.steps else epochs * training
     grown = (_memory() - before) * max(batch_size, config.classify.batch_size) / SMALL_BATCH
@@ -89,7 +89,7 @@ def _estimate(config: RunConfig) -> dict[str, Any]:
     }
 
 
-def _count(config: RunConfig) -> int:
+def count(config: RunConfig) -> int:
     """Files below the data folder, usable or not; nothing is opened."""
     if not config.data.path:
         return config.data.phantom_patients * config.data.phantom_pictures
@@ -103,7 +103,7 @@ def _count(config: RunConfig) -> int:
     return count
 
 
-def _gan_step(config: RunConfig, image: ImageSpec, critic: Critic, compute: Compute) -> float:
+def gan_step(config: RunConfig, image: ImageSpec, critic: Critic, compute: Compute) -> float:
     """Seconds of one step, critic steps and generator step, at the small batch."""
     generator: Generator = config.generator.build(image)
     loss: Loss = config.loss.build(image)
@@ -131,7 +131,7 @@ def _gan_step(config: RunConfig, image: ImageSpec, critic: Critic, compute: Comp
     return _seconds(one, compute)
 
 
-def _classifier_step(config: RunConfig, image: ImageSpec, critic: Critic, compute: Compute) -> float:
+def classifier_step(config: RunConfig, image: ImageSpec, critic: Critic, compute: Compute) -> float:
     """Seconds of one forward and backward pass at the small batch, with random weights."""
     description = Description(config.classifier, image)
     network = description.build()
@@ -169,7 +169,7 @@ def _memory() -> float:
     return float(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit)
 
 
-def _minutes(seconds: float) -> str:
+def minutes(seconds: float) -> str:
     return (
         f"{seconds:.0f} s"
         if seconds < 100

@@ -126,6 +126,11 @@ class RunDir:
         return self.path / "classification.json"
 
     @property
+    def lift(self) -> Path:
+        """The experiment whether the synthetic pictures help: lift.json, lift-predictions.csv, and what it took."""
+        return self.path / "lift"
+
+    @property
     def training(self) -> Path:
         return self.path / "training.json"
 

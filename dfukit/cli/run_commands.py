@@ -41,6 +41,7 @@ EXTEND = click.option(
 @RESUME
 @EXTEND
 @click.option("--share", is_flag=True, help="A report without real pixels, file names, paths and host.")
+@click.option("--lift", is_flag=True, help="Then ask whether the synthetic pictures help (`dfukit lift`).")
 @click.option(
     "--dry-run", is_flag=True, help="Print the configuration, where it comes from, and an estimate; write nothing."
 )
@@ -54,6 +55,7 @@ def run(
     resume: str,
     extend: str,
     share: bool,
+    lift: bool,
     dry_run: bool,
     as_json: bool,
     **options: Any,
@@ -80,6 +82,10 @@ def run(
         with StopRequest():  # an import that is cut short leaves halves of packages behind
             from dfukit import pipeline
         finished = pipeline.execute(config, folder, progress, extend)
+        if lift and first_process():
+            from dfukit.lift import lift_run
+
+            lift_run(finished.folder, config, finished.folder.lift, progress)
     tell(finished, as_json)
     if first_process():
         from dfukit import release
@@ -172,7 +178,7 @@ def _reopen(context: click.Context, resume: str, out: Path) -> tuple[RunConfig, 
         [
             parameter.opts[0]
             for parameter in context.command.params
-            if parameter.name not in ("resume", "extend", "out", "as_json")
+            if parameter.name not in ("resume", "extend", "lift", "out", "as_json")
             and context.get_parameter_source(parameter.name or "") is ParameterSource.COMMANDLINE
         ]
     )

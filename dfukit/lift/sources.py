@@ -57,8 +57,9 @@ class Synthetic:
 class Source(Protocol):
     """A way to have synthetic pictures."""
 
-    about: str
-    """Whether test patients may have touched them, as one sentence."""
+    @property
+    def about(self) -> str:
+        """Whether test patients may have touched them, as one sentence."""
 
     def of(self, number: int, fold: Fold) -> Synthetic:
         """The synthetic pictures of fold `number`, counted from 1; the same each time it is asked."""

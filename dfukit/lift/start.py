@@ -1,0 +1,69 @@
+"""The two ways to begin an experiment: with a run, or with a folder of synthetic pictures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from dfukit import device, pipeline, registry, rundir
+from dfukit.component import ImageSpec
+from dfukit.config import RunConfig, resolve
+from dfukit.images import load, read_split
+from dfukit.images.decode import SIDE
+from dfukit.lift import experiment
+from dfukit.lift.folds import Real
+from dfukit.lift.sources import RETRAINED, Retrained, given, read_labelled
+from dfukit.lift.table import Lift
+from dfukit.progress import Progress, counter
+from dfukit.rundir import RunDir
+
+
+def lift_run(run: RunDir, config: RunConfig, folder: Path, progress: Progress) -> Lift:
+    """Train the generator of a run anew inside each fold of its patients, and compare.
+
+    `config` is the run's, with what was changed for the experiment. The report of the run is written anew with the
+    answer. Raises DataError where the pictures are no longer those of the run.
+    """
+    compute = device.choose(config.run)
+    images = pipeline.load_images(config, progress)
+    read_split(run.split, images)
+    image = pipeline.image_spec(config, images)
+    rundir.write_toml(folder / "settings.toml", config.as_table())
+    about = RETRAINED
+    if different := changed(resolve(registry.load(), file=run.config), config):
+        about += f"; its settings are the run's, except {', '.join(different)}"
+    source = Retrained(config, images, image, compute, folder, progress, about)
+    result = experiment.run(config, Real.of(images, image.size), image, source, folder, compute, progress)
+    if run.report.is_file() and folder.resolve() == run.lift.resolve():
+        pipeline.execute_report(run, False, progress)
+    return Lift(folder, result)
+
+
+def lift_folders(config: RunConfig, synthetic: Path, vouched: bool, folder: Path, progress: Progress) -> Lift:
+    """Compare with a labelled set of synthetic pictures from any generator; the real ones are `config.data`'s.
+
+    `vouched`: the user says that its generator saw none of these real pictures.
+    Raises DataError where the labels of the two sets are not the same by name.
+    """
+    compute = device.choose(config.run)
+    images = load(config.data, counter(progress, "Reading pictures"))
+    for warning in images.check.warnings:
+        progress.say(f"warning: {warning}")
+    drawn = read_labelled(synthetic, config.data, images.classes, progress)
+    widths = (min(one.check.sizes["width"][1], one.check.sizes["height"][1]) for one in (images, drawn))
+    size = config.lift.size or min(SIDE, *widths)
+    image = ImageSpec(size, 3, images.classes, images.positive)
+    real = Real.of(images, size)
+    rundir.write_toml(folder / "settings.toml", config.as_table())
+    source = given(drawn, real, images.classes, size, vouched)
+    return Lift(folder, experiment.run(config, real, image, source, folder, compute, progress))
+
+
+def changed(before: RunConfig, now: RunConfig) -> list[str]:
+    """The settings of the generator that differ: "gan.steps 700 -> 300"."""
+    tables = before.as_table(), now.as_table()
+    return [
+        f"{section}.{key} {tables[0].get(section, {}).get(key)} -> {value}"
+        for section in ("generator", "critic", "loss", "augmentation", "gan", "sample")
+        for key, value in tables[1].get(section, {}).items()
+        if tables[0].get(section, {}).get(key) != value
+    ]
