@@ -148,7 +148,7 @@ class LiftSettings:
     margin: float = s.real(0.03, "difference of AUROC that would be worth nothing", above=0.0, high=0.5)
     specificity: float = s.real(0.9, "specificity at which recall is read", above=0.0, high=0.999)
     max_set_aside: float = s.real(
-        0.25, "share of a synthetic set up to which pictures unlike their label are set aside", low=0.0, high=1.0
+        0.1, "share of a synthetic set up to which pictures unlike their label are set aside", low=0.0, high=1.0
     )
     bootstrap: int = s.whole(1000, "resamples of the patients behind the intervals", low=100, high=100_000)
 

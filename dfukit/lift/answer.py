@@ -10,7 +10,7 @@ from attrs import frozen
 from scipy.special import expit, logit
 from scipy.stats import t
 
-from dfukit.lift.figures import Counts, Tested
+from dfukit.lift.figures import Counts, Judged
 
 ANSWERS = ("better", "worse", "no difference larger than {margin:g}", "too few patients to tell")
 LEVEL = 0.95
@@ -37,40 +37,40 @@ class Estimate:
         return {**table, "reason": self.reason} if self.reason else table
 
 
-def figure_of(counts: Counts, tested: Tested, name: str) -> Estimate:
+def figure_of(counts: Counts, tested: Judged, name: str) -> Estimate:
     """One arm's figure. Shares get their interval on the logit scale, where it cannot leave 0 to 1."""
     value = counts.value
     if value is None:
         return Estimate(None, None, 0.0, 0.0, "the test part has one class only")
-    error, freedom = _spread(counts.counted, counts, counts.resampled, counts, tested, name)
-    total = math.hypot(*error)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        draws = counts.resampled / counts.resampled_possible
+    error, half = _spread(counts.counted, counts.possible, draws, tested, name)
     if name == "log_loss":
-        half = float(t.ppf(1 - (1 - LEVEL) / 2, freedom)) * total
         return Estimate(value, (max(0.0, value - half), value + half), *error)
-    if total == 0 or not 0 < value < 1:
+    if half == 0 or not 0 < value < 1:
         # No resample moved it: as sure as so many patients without an exception make one.
         half = _none_seen(tested, name)
         return Estimate(value, (max(0.0, value - half), min(1.0, value + half)), *error)
-    half = float(t.ppf(1 - (1 - LEVEL) / 2, freedom)) * total / (value * (1 - value))
+    half /= value * (1 - value)
     low, high = expit(logit(value) + np.array([-half, half]))
     return Estimate(value, (float(low), float(high)), *error)
 
 
-def difference_of(first: Counts, second: Counts, tested: Tested, name: str) -> Estimate:
+def difference_of(first: Counts, second: Counts, tested: Judged, name: str) -> Estimate:
     """The figure of `second` less that of `first`, on the same pictures.
 
-    The interval is the difference +- t times its standard error, where the variance is the sum of two: that of the
-    paired bootstrap over patients, with all seeds, and that of the seeds within each fold. Its degrees of freedom are
-    Welch and Satterthwaite's, those of the patients being the patients of the rarer class less one: a plain percentile
-    interval is too narrow where the rarer class has few.
+    The interval is the difference +- half a width, whose square is the sum of two: of t times the standard error of
+    the paired bootstrap over patients, and of t times that of the seeds within each fold. The patients' degrees of
+    freedom are the patients of the rarer side less one: a percentile interval is too narrow where these are few.
     """
     total = float(first.possible.sum())
     if total == 0:
         return Estimate(None, None, 0.0, 0.0, "the test part has one class only")
     counted = second.counted - first.counted
     value = float(counted.mean(1).sum() / total)
-    error, freedom = _spread(counted, first, second.resampled - first.resampled, second, tested, name)
-    half = float(t.ppf(1 - (1 - LEVEL) / 2, freedom)) * math.hypot(*error)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        draws = (second.resampled - first.resampled) / first.resampled_possible
+    error, half = _spread(counted, first.possible, draws, tested, name)
     if half == 0:
         if name == "log_loss":
             return Estimate(value, None, 0.0, 0.0, "no resample moved the difference: no interval")
@@ -97,26 +97,26 @@ def verdict(estimate: Estimate, margin: float, patients: int) -> dict[str, Any]:
 
 
 def _spread(
-    counted: np.ndarray, of: Counts, resampled: np.ndarray, beside: Counts, tested: Tested, name: str
+    counted: np.ndarray, possible: np.ndarray, draws: np.ndarray, tested: Judged, name: str
 ) -> tuple[tuple[float, float], float]:
-    """Standard errors from patients and from seeds, and the degrees of freedom of their sum."""
-    with np.errstate(invalid="ignore", divide="ignore"):
-        draws = resampled / beside.resampled_possible
+    """Standard errors from patients and from seeds, and half the width of the interval: each has its own t."""
     draws = draws[np.isfinite(draws)]
-    patients = _patients(tested, name)
-    freedom = max(1, patients - 1)
     everyone = len(np.unique(tested.units))
+    # A bootstrap's variance is that of the sample, smaller by (n - 1) / n than the estimate of the population's.
     from_patients = float(np.std(draws)) * math.sqrt(everyone / max(1, everyone - 1)) if len(draws) > 1 else 0.0
+    half = _quantile(_patients(tested, name) - 1) * from_patients
     folds, seeds = counted.shape
     if seeds < 2:
-        return (from_patients, 0.0), float(freedom)
-    from_seeds = math.sqrt(float((counted.var(1, ddof=1) / seeds).sum())) / float(of.possible.sum())
-    parts = from_patients**2, from_seeds**2
-    below = parts[0] ** 2 / freedom + parts[1] ** 2 / (folds * (seeds - 1))
-    return (from_patients, from_seeds), float(sum(parts) ** 2 / below) if below > 0 else float(freedom)
+        return (from_patients, 0.0), half
+    from_seeds = math.sqrt(float((counted.var(1, ddof=1) / seeds).sum())) / float(possible.sum())
+    return (from_patients, from_seeds), math.hypot(half, _quantile(folds * (seeds - 1)) * from_seeds)
 
 
-def _patients(tested: Tested, name: str) -> int:
+def _quantile(freedom: int) -> float:
+    return float(t.ppf(1 - (1 - LEVEL) / 2, max(1, freedom)))
+
+
+def _patients(tested: Judged, name: str) -> int:
     """Patients behind a figure: of the rarer side for AUROC, with a positive picture for recall, else all."""
     positive = len(np.unique(tested.units[tested.labels]))
     negative = len(np.unique(tested.units[~tested.labels]))
@@ -124,6 +124,6 @@ def _patients(tested: Tested, name: str) -> int:
     return {"auroc": min(positive, negative), "recall": positive, "log_loss": everyone}[name]
 
 
-def _none_seen(tested: Tested, name: str) -> float:
+def _none_seen(tested: Judged, name: str) -> float:
     """How often something may be that so many patients did not show: Clopper and Pearson's upper end."""
     return float(1 - ((1 - LEVEL) / 2) ** (1 / max(1, _patients(tested, name))))

@@ -19,7 +19,7 @@ BLOCK = 4_000_000
 
 
 @frozen(eq=False)
-class Tested:
+class Judged:
     """Pictures with what they are, and the scores of an arm's networks: labels bool, folds, units int64 [N].
 
     A unit is a patient; scores [S, N] in [0, 1], a row for each seed.
@@ -48,7 +48,7 @@ class Counts:
         return float(self.counted.mean(1).sum() / total) if total > 0 else None
 
 
-def count(arms: Mapping[str, Tested], specificity: float, resamples: int, seed: int) -> dict[str, dict[str, Counts]]:
+def count(arms: Mapping[str, Judged], specificity: float, resamples: int, seed: int) -> dict[str, dict[str, Counts]]:
     """Counts by arm and figure. The arms share their pictures, and so the resamples of the patients."""
     one = next(iter(arms.values()))
     units = np.unique(one.units, return_inverse=True)[1]
@@ -72,7 +72,7 @@ def count(arms: Mapping[str, Tested], specificity: float, resamples: int, seed: 
     return result
 
 
-def _count(tested: Tested, weights: np.ndarray, specificity: float) -> np.ndarray:
+def _count(tested: Judged, weights: np.ndarray, specificity: float) -> np.ndarray:
     """Numerators and denominators [figure, 2, F, S, R] under the weights [R, N] of the pictures."""
     folds = np.unique(tested.folds)
     found = np.zeros((len(FIGURES), 2, len(folds), len(tested.scores), len(weights)))

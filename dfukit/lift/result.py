@@ -14,7 +14,7 @@ from dfukit.interfaces import Step
 from dfukit.labels import Doubts
 from dfukit.lift import answer, arms, figures
 from dfukit.lift.arms import BOTH, MIRROR, REAL, Arm, Outcome
-from dfukit.lift.figures import FIGURES, Tested
+from dfukit.lift.figures import FIGURES, Judged
 from dfukit.lift.folds import Fold, Real
 from dfukit.lift.sources import Synthetic
 
@@ -44,7 +44,7 @@ def tested(
     wanted: Sequence[Arm],
     done: Sequence[Dealt],
     outcomes: Mapping[tuple[int, str, int], Outcome],
-) -> dict[str, Tested]:
+) -> dict[str, Judged]:
     """Out-of-fold scores by arm, "mirror" last."""
     seeds = range(config.lift.seeds)
     positive = image.classes.index(str(image.positive))
@@ -55,7 +55,7 @@ def tested(
         return np.concatenate([outcomes[fold.number, arm, seed].scores for fold in done])
 
     found = {
-        arm.name: Tested(
+        arm.name: Judged(
             real.labels[index] == positive,
             folds,
             real.units[index],
@@ -65,7 +65,7 @@ def tested(
     }
     # A given set is the same in each fold, and one picture of it counts as one patient.
     paths = np.concatenate([np.asarray(fold.synthetic.paths) for fold in done])
-    found[MIRROR] = Tested(
+    found[MIRROR] = Judged(
         np.concatenate([fold.synthetic.labels for fold in done]) == positive,
         np.repeat([fold.number for fold in done], [len(fold.synthetic) for fold in done]),
         np.unique(paths, return_inverse=True)[1],
@@ -74,7 +74,7 @@ def tested(
     return found
 
 
-def compared(config: RunConfig, wanted: Sequence[Arm], tested: Mapping[str, Tested]) -> dict[str, Any]:
+def compared(config: RunConfig, wanted: Sequence[Arm], tested: Mapping[str, Judged]) -> dict[str, Any]:
     """The answer, the figures of each arm, and the differences to the arm real."""
     settings, seed = config.lift, Step(config.run.seed, 0).seed_of("lift bootstrap")
     on_real = {arm.name: tested[arm.name] for arm in wanted}

@@ -1,0 +1,368 @@
+"""Do the synthetic pictures help? The experiment: its folds, its answers, what it refuses, and how it goes on."""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import attrs
+import lift_cases
+import numpy as np
+import pytest
+from attrs import evolve
+from lift_cases import CPU, IMAGE, Made, ask, copies, rare_class, settings, shuffled_labels, true_program
+from PIL import Image
+from sklearn.metrics import roc_auc_score
+
+from dfukit import cli, phantom
+from dfukit.errors import ConfigError, DataError, DivergedError
+from dfukit.lift import answer, arms, experiment, figures
+from dfukit.lift.figures import Judged
+from dfukit.lift.folds import Real, check_folds, make_folds
+from dfukit.lift.sources import Synthetic, given, read_labelled
+from dfukit.progress import Silent
+
+QUICK: dict[str, Any] = {"lift.steps": 6, "lift.seeds": 1, "lift.bootstrap": 100}
+WITH_NOISE: dict[str, Any] = {"lift.training_share": 1.0, "lift.ratio": 9.0}
+"""A trained-out real arm, and a share of wrong labels that none can overlook."""
+
+
+# Answers.
+
+
+def test_a_generator_that_is_the_true_program_helps_where_a_class_is_rare(tmp_path: Path) -> None:
+    result = ask(tmp_path, 1, true_program)
+    assert result["answer"] == "better"
+    low, high = result["difference"]["interval"]
+    assert 0 < low < result["difference"]["value"] < high
+
+
+def test_shuffled_labels_harm(tmp_path: Path) -> None:
+    result = ask(tmp_path, 1, shuffled_labels, **WITH_NOISE)
+    assert result["answer"] == "worse"
+    assert result["labels"]["synthetic"]["set_aside"] == [0, 0]  # too many to be repaired: judged as they came
+
+
+def test_copies_of_the_training_pictures_change_nothing(tmp_path: Path) -> None:
+    result = ask(tmp_path, 1, copies)
+    assert result["answer"] in ("no difference larger than 0.03", "too few patients to tell")
+    if result["answer"].startswith("too few"):
+        assert result["patients_needed"] > lift_cases.PATIENTS
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("source", "changed", "right", "never"),
+    [
+        (true_program, {}, ("better",), "worse"),
+        (shuffled_labels, WITH_NOISE, ("worse",), "better"),
+        (copies, {}, ("no difference larger than 0.03", "too few patients to tell"), None),
+    ],
+)
+def test_of_twenty_experiments_at_least_seventeen_answer_right_and_none_the_opposite(
+    tmp_path: Path, source: Any, changed: dict[str, Any], right: tuple[str, ...], never: str | None
+) -> None:
+    answers = [ask(tmp_path / str(seed), seed, source, **changed)["answer"] for seed in range(20)]
+    assert sum(one in right for one in answers) >= 17, answers
+    assert never not in answers
+
+
+@pytest.mark.parametrize(
+    ("interval", "told"),
+    [
+        ((0.001, 0.02), "better"),
+        ((-0.2, -0.1), "worse"),
+        ((-0.02, 0.03), "no difference larger than 0.03"),
+        ((-0.06, 0.06), "too few patients to tell"),
+        (None, "too few patients to tell"),
+    ],
+)
+def test_the_four_answers(interval: tuple[float, float] | None, told: str) -> None:
+    found = answer.verdict(answer.Estimate(0.01, interval, 0.01, 0.01), 0.03, 100)
+    assert found["answer"] == told
+    # Half a width of 0.06 falls to 0.03 with four times the patients.
+    assert found["patients_needed"] == (400 if interval == (-0.06, 0.06) else None)
+
+
+# Figures.
+
+
+def made_up(seed: int, folds: int = 2, seeds: int = 2) -> Judged:
+    rng = np.random.default_rng(seed)
+    labels = rng.random(60) < 0.4
+    scores = np.round(1 / (1 + np.exp(-(rng.normal(size=(seeds, 60)) + labels))), 2)
+    return Judged(labels, np.arange(60) // 2 % folds, np.arange(60) // 2, scores)
+
+
+def test_figures_of_one_fold_are_those_of_everybody() -> None:
+    tested = made_up(0, folds=1, seeds=1)
+    counted = figures.count({"real": tested}, 0.9, 100, 0)["real"]
+    scores = tested.scores[0]
+    assert counted["auroc"].value == pytest.approx(roc_auc_score(tested.labels, scores))
+    surprise = -np.log(np.where(tested.labels, scores, 1 - scores))
+    assert counted["log_loss"].value == pytest.approx(surprise.mean())
+    negative = scores[~tested.labels]
+    allowed = [cut for cut in np.unique(scores) if (negative >= cut).mean() <= 0.1 + 1e-9]
+    assert counted["recall"].value == pytest.approx((scores[tested.labels] >= min(allowed)).mean())
+
+
+def test_scores_are_compared_within_a_fold_and_seed_only() -> None:
+    tested = made_up(0)
+    shifted = evolve(tested, scores=tested.scores * np.where(tested.folds == 0, 0.5, 1.0))
+    first, second = (figures.count({"a": one}, 0.9, 100, 0)["a"] for one in (tested, shifted))
+    assert first["auroc"].value == second["auroc"].value
+    assert first["recall"].value == second["recall"].value
+
+
+def test_an_arm_against_itself_differs_by_nothing_and_says_how_sure_that_is() -> None:
+    tested = made_up(0)
+    counted = figures.count({"a": tested, "b": tested}, 0.9, 100, 0)
+    found = answer.difference_of(counted["a"]["auroc"], counted["b"]["auroc"], tested, "auroc")
+    assert found.value == 0
+    assert found.interval is not None
+    assert found.interval[1] > 0.1  # a dozen patients of the rarer side, and none that differed
+    assert answer.verdict(found, 0.03, 30)["answer"] == "too few patients to tell"
+
+
+def test_seeds_that_disagree_widen_the_interval() -> None:
+    calm, wild = made_up(0), made_up(0)
+    reference = evolve(calm, scores=np.repeat(calm.scores[:1], 2, 0))
+    calm = evolve(calm, scores=np.repeat(made_up(1).scores[:1], 2, 0))
+    wild = evolve(wild, scores=np.stack([made_up(1).scores[0], 1 - made_up(1).scores[0]]))
+    counted = figures.count({"a": reference, "calm": calm, "wild": wild}, 0.9, 100, 0)
+    steady, jumpy = (
+        answer.difference_of(counted["a"]["auroc"], counted[name]["auroc"], reference, "auroc")
+        for name in ("calm", "wild")
+    )
+    assert steady.from_seeds == 0
+    assert jumpy.from_seeds > 0.05
+
+
+# The experiment.
+
+
+def test_a_result_has_the_documented_shape_and_can_be_computed_again_from_the_predictions(tmp_path: Path) -> None:
+    changed = {**QUICK, "lift.arms": ["real+augmentation", "synthetic"], "lift.exploratory": ["1"]}
+    result = ask(tmp_path, 0, true_program, **changed)
+    assert json.loads((tmp_path / "lift.json").read_text()) == json.loads(json.dumps(result))
+    assert list(result["arms"]) == [
+        "real",
+        "real+synthetic",
+        "real+augmentation",
+        "synthetic",
+        "real+synthetic x1",
+        "mirror",
+    ]
+    assert result["arms"]["real+synthetic x1"]["exploratory"]
+    assert result["arms"]["mirror"]["tested_on"] == "synthetic"
+    assert [(one["arm"], one["against"]) for one in result["differences"]] == [
+        ("real+synthetic", "real"),
+        ("real+augmentation", "real"),
+        ("synthetic", "real"),
+        ("real+synthetic x1", "real"),
+        ("real+synthetic", "real+augmentation"),
+    ]
+    assert "patients" in result["difference"]["covers"]
+    assert result["design"]["classifier"] == "colours"
+
+    with (tmp_path / "lift-predictions.csv").open(newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["arm"] == "real"]
+    assert len({row["picture"] for row in rows}) == len(rows) == lift_cases.PATIENTS
+    ranked = pairs = 0.0
+    for fold in ("1", "2"):
+        inside = [row for row in rows if row["fold"] == fold]
+        labels = np.array([row["label"] == row["positive"] for row in inside])
+        count = int(labels.sum() * (~labels).sum())
+        ranked += count * roc_auc_score(labels, [float(row["score"]) for row in inside])
+        pairs += count
+    assert result["arms"]["real"]["auroc"]["value"] == pytest.approx(ranked / pairs)
+
+
+def test_all_arms_make_the_same_number_of_steps(tmp_path: Path) -> None:
+    ask(tmp_path, 0, true_program, **QUICK, **{"lift.arms": ["real+augmentation", "synthetic"]})
+    done = [json.loads(path.read_text())["facts"]["steps"] for path in tmp_path.glob("fold-*/*.json")]
+    assert done == [6] * 8
+
+
+def test_the_same_command_goes_on_where_it_was_interrupted(tmp_path: Path) -> None:
+    class Interrupting(Silent):
+        def update(self, task: str, done: int, total: int, note: str = "") -> None:
+            if done == 3:
+                raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        ask(tmp_path / "a", 0, true_program, Interrupting(), **QUICK)
+    finished = {path: path.stat().st_mtime_ns for path in (tmp_path / "a").glob("fold-*/*.json")}
+    assert len(finished) == 3
+    again, whole = (ask(tmp_path / name, 0, true_program, **QUICK) for name in "ab")
+    assert all(path.stat().st_mtime_ns == time for path, time in finished.items())
+    assert again == whole
+
+
+def test_a_folder_of_another_experiment_is_refused(tmp_path: Path) -> None:
+    ask(tmp_path, 0, true_program, **QUICK)
+    with pytest.raises(ConfigError, match=r"other lift \(ratio was 4\.0, now 2\.0\): name another folder"):
+        ask(tmp_path, 0, true_program, **{**QUICK, "lift.ratio": 2.0})
+
+
+def test_scores_that_are_no_numbers_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(arms.fitting, "logits", lambda *given: np.full(9, np.nan))
+    monkeypatch.setattr(arms.fitting, "train", lambda *given: attrs.make_class("Trained", ["network"])(None))
+    with pytest.raises(DivergedError, match=r"arm real: 9 of 9 scores are not finite"):
+        ask(tmp_path, 0, true_program, **QUICK)
+
+
+# Folds.
+
+
+def test_folds_keep_patients_together_and_classes_apart_evenly() -> None:
+    case = rare_class(0)
+    real = evolve(case.real, units=np.arange(lift_cases.PATIENTS) // 2, patients=[f"p{i}" for i in range(200)])
+    folds = make_folds(real, IMAGE, settings(**{"lift.folds": 5, "lift.training_share": 1.0}).lift, 0)
+    tested = np.concatenate([fold.test for fold in folds])
+    assert sorted(tested) == list(range(lift_cases.PATIENTS))
+    for fold in folds:
+        parts = [set(real.units[part]) for part in (fold.train, fold.validation, fold.test)]
+        assert not (parts[0] & parts[1] or parts[0] & parts[2] or parts[1] & parts[2])
+        positives = (real.labels[fold.test] == 0).sum()
+        assert abs(positives - lift_cases.POSITIVES / 5) <= 2
+
+
+def test_a_patient_in_two_parts_is_named() -> None:
+    case = rare_class(0)
+    fold = make_folds(case.real, IMAGE, settings().lift, 0)[0]
+    leaking = evolve(fold, train=np.append(fold.train, fold.test[0]))
+    name = case.real.patients[fold.test[0]]
+    with pytest.raises(DataError, match=f"fold 1: patient '{name}' is in the training and the test part"):
+        check_folds(case.real, IMAGE, [leaking])
+
+
+def test_a_part_without_a_positive_picture_is_named() -> None:
+    case = rare_class(0)
+    labels = np.ones(lift_cases.PATIENTS, np.int64)
+    labels[:3] = 0
+    with pytest.raises(DataError, match="has no picture of infected in its .* part: 3 patients have one"):
+        make_folds(evolve(case.real, labels=labels), IMAGE, settings(**{"lift.folds": 5}).lift, 0)
+
+
+# Synthetic sets.
+
+
+def test_one_class_only_is_refused(tmp_path: Path) -> None:
+    case = rare_class(0)
+    one = evolve(IMAGE, classes=("infected",), positive=None)
+    with pytest.raises(DataError, match="one class only"):
+        experiment.run(settings(), case.real, one, true_program(case, 0), tmp_path, CPU, Silent())
+    lacking = Made(lambda fold: (case.others[0], np.ones(len(case.others[1]), np.int64)))
+    with pytest.raises(DataError, match="no synthetic picture of infected"):
+        experiment.run(settings(), case.real, IMAGE, lacking, tmp_path, CPU, Silent())
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Folders `real` and `drawn` of 32 phantom patients, two pictures each."""
+    monkeypatch.setenv("DFUKIT_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+    phantom.write_folder(tmp_path / "real", 32, 2, 0, 32)
+    phantom.write_folder(tmp_path / "drawn", 32, 2, 1, 32)
+    return tmp_path
+
+
+def lift(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(SystemExit) as ended:
+        patch.setattr(sys, "argv", ["dfukit", "lift", *map(str, arguments)])
+        cli.main()
+    captured = capsys.readouterr()
+    return int(ended.value.code or 0), captured.out, captured.err
+
+
+CHEAP = (
+    *("--folds", 2, "--seeds", 1, "--classifier", "timm_lstm", "--set", "classifier.backbone=resnet10t.c3_in1k"),
+    *("--set", "classifier.pretrained=false", "--set", "classifier.input_size=32", "--set", "classifier.lstm_hidden=8"),
+    *("--set", "lift.steps=2", "--set", "lift.bootstrap=100", "--set", "classify.batch_size=8"),
+)
+
+
+def test_two_folders_are_compared_and_what_cannot_be_checked_is_said(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, out, err = lift(capsys, "--real", "real", "--synthetic", "drawn", *CHEAP)
+    assert code == 0, err
+    assert "may have seen test patients, which cannot be checked" in out
+    assert "real+synthetic less real" in out
+    assert json.loads((folder / "lift" / "lift.json").read_text())["design"]["size"] == 32
+    code, out, err = lift(capsys, "--real", "real", "--synthetic", "drawn", *CHEAP, "--unseen", "--out", "b", "--json")
+    assert code == 0, err
+    assert "the user's word" in json.loads(out)["design"]["generator"]
+
+
+def test_labels_that_do_not_match_by_name_are_refused(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "drawn" / "manifest.csv").unlink()
+    (folder / "drawn" / "non_infected").rename(folder / "drawn" / "clean")
+    code, _, err = lift(capsys, "--real", "real", "--synthetic", "drawn", *CHEAP)
+    assert code == 3
+    assert "label 'clean', which the real pictures do not have (infected, non_infected)" in err
+
+
+def test_labels_travel_by_name_whatever_their_order(folder: Path) -> None:
+    told = settings(**{"data.path": str(folder / "real")})
+    drawn = read_labelled(folder / "drawn", told.data, ("non_infected", "infected"), Silent())
+    real = Real(np.zeros((2, 32, 32, 3), np.uint8), np.array([0, 1]), np.arange(2), ["a", "b"], ["a", "b"])
+    source = given(drawn, real, ("non_infected", "infected"), 32, False)
+    for path, label in zip(source.synthetic.paths, source.synthetic.labels, strict=True):
+        assert path.split("/")[0] == ("non_infected", "infected")[label]
+
+
+def test_a_synthetic_copy_of_a_test_patient_is_kept_out_and_named(folder: Path) -> None:
+    source_file = next((folder / "real" / "infected").glob("*.png"))
+    Image.open(source_file).save(folder / "drawn" / "infected" / "smuggled.png")
+    with (folder / "drawn" / "manifest.csv").open("a") as file:
+        file.write("infected/smuggled.png,infected,x\n")
+    from dfukit.images import load
+
+    told = settings(**{"data.path": str(folder / "real")})
+    images = load(told.data)
+    real = Real.of(images, 32)
+    source = given(read_labelled(folder / "drawn", told.data, images.classes, Silent()), real, images.classes, 32, False)
+    unit = int(real.units[list(real.paths).index(f"infected/{source_file.name}")])
+    assert {"path": "infected/smuggled.png", "patient": real.patients[unit]} in source.leaked()
+    for fold in make_folds(real, evolve(IMAGE, size=32), told.lift, 0):
+        inside = "infected/smuggled.png" in source.of(1, fold).paths
+        assert inside == (unit in real.units[fold.train])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ((), "name a RUN, or two folders"),
+        (("--real", "real"), "name a RUN, or two folders"),
+        (("run", "--real", "real", "--synthetic", "drawn"), "name a RUN, or two folders"),
+        (("--real", "real", "--synthetic", "drawn", "--set", "lift.arms=mirror"), "lift.arms"),
+        (("--real", "real", "--synthetic", "drawn", "--set", 'lift.exploratory=["0"]'), "lift.exploratory: '0' must"),
+        (("--real", "real", "--synthetic", "drawn", "--folds", 1), "lift.folds must be at least 2"),
+        (("absent",), "absent is no run folder"),
+        (("--real", "real", "--synthetic", "absent"), "absent"),
+    ],
+)
+def test_wrong_options_are_one_line(
+    folder: Path, capsys: pytest.CaptureFixture[str], arguments: tuple[object, ...], words: str
+) -> None:
+    code, out, err = lift(capsys, *arguments)
+    assert code in (2, 3)
+    assert out == ""
+    assert words in err.splitlines()[-1]
+
+
+def test_a_dry_run_writes_nothing(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = lift(capsys, "--real", "real", "--synthetic", "drawn", *CHEAP, "--dry-run")
+    assert code == 0
+    assert "8 trainings of 2 steps" in out
+    assert not (folder / "lift").exists()
+
+
+def test_a_taken_set_keeps_its_names() -> None:
+    made = Synthetic(np.zeros((3, 2, 2, 3), np.uint8), np.array([0, 1, 0]), ["a", "b", "c"])
+    assert made.take(np.array([True, False, True])).paths == ["a", "c"]
