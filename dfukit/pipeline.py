@@ -13,6 +13,7 @@ from attrs import frozen
 
 from dfukit import (
     classify,
+    coverage,
     device,
     environment,
     extension,
@@ -193,6 +194,7 @@ def execute(config: RunConfig, folder: RunDir | None, progress: Progress, extend
         samples = draw_samples(config, trained, split)
         samples, verdict = score_samples(config, run, compute, images, split, samples, progress, world)
     if world.first:
+        coverage.write(run, images, split, samples, image.size)
         classify_arms(config, run, compute, images, split, image, samples, progress)
         release.settle(run, verdict)
         finish(run, config, images, split, config.report.share)
