@@ -203,7 +203,9 @@ def read_samples(run: RunDir, classes: tuple[str, ...]) -> Samples:
         seed = int(rows[0]["seed"])
         pixels = np.stack([np.asarray(picture.convert("RGB")) for picture in pictures])
     except (DataError, KeyError, ValueError) as error:
-        raise DataError(f"{run.synthetic_set}: the synthetic set cannot be read ({error}); train the run anew") from None
+        raise DataError(
+            f"{run.synthetic_set}: the synthetic set cannot be read ({error}); train the run anew"
+        ) from None
     except IndexError:
         raise DataError(f"{run.manifest} lists no pictures; train the run anew") from None
     origin = provenance.read_origin(pictures[0])
