@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+import os
 import statistics
+from itertools import count
 from pathlib import Path
 
 import numpy as np
@@ -15,9 +17,11 @@ from paired import compare, seconds
 from PIL import Image
 from pytest_benchmark.fixture import BenchmarkFixture
 from safetensors.torch import save_file
+from torch_fidelity import calculate_metrics
 from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
 from torch_fidelity.metric_fid import fid_features_to_statistics, fid_statistics_to_metric
 
+from dfukit.pretrained import KNOWN
 from dfukit.scoring import score_folders
 from dfukit_fidelity.frechet import frechet_distance
 from dfukit_fidelity.inception import read_network
@@ -123,3 +127,54 @@ def test_scoring_the_same_folders_again(
     print(f"\n{', '.join(METRICS)} of {N} against {N} pictures: {once:.1f} s, again {median:.2f} s (of {rounds})")
     print(f"  again is {once / median:.0f} times as fast")
     assert median < AGAIN
+
+
+@pytest.mark.parametrize("pictures", [60])
+def test_scoring_two_folders_for_the_first_time(
+    benchmark: BenchmarkFixture,
+    rounds: int,
+    pictures: int,
+    weights: tuple[Path, Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    folders = {"real": tmp_path / "real", "fake": tmp_path / "fake"}
+    for seed, folder in enumerate(folders.values()):
+        folder.mkdir()
+        for i, picture in enumerate(smooth_pictures(pictures, seed).permute(0, 2, 3, 1).numpy()):
+            Image.fromarray(picture).save(folder / f"{i}.png")
+    numbers, found = count(), {}
+
+    def ours() -> None:
+        # Nothing but the weights is there already.
+        home = tmp_path / f"cache-{next(numbers)}"
+        (home / "weights").mkdir(parents=True)
+        os.link(weights[0], home / "weights" / f"inception-{KNOWN[0].sha256[:8]}.safetensors")
+        monkeypatch.setenv("DFUKIT_CACHE_DIR", str(home))
+        scores = score_folders(folders["real"], folders["fake"], metrics=["inception_score", "fid"])
+        found["ours"] = [scores[name]["value"] for name in ("inception_score", "fid")]
+
+    def theirs() -> None:
+        # Of the kernel distance they take a hundred subsets where we look once: left out.
+        scores = calculate_metrics(
+            input1=str(folders["fake"]),
+            input2=str(folders["real"]),
+            isc=True,
+            fid=True,
+            feature_extractor_weights_path=str(weights[1]),
+            cuda=False,
+            cache=False,
+            save_cpu_ram=True,
+            verbose=False,
+        )
+        found["theirs"] = [scores[name] for name in ("inception_score_mean", "frechet_inception_distance")]
+
+    ratios = compare(
+        benchmark,
+        rounds,
+        f"inception_score and fid of {pictures} against {pictures} pictures from their files",
+        {"torch-fidelity": seconds(theirs), "dfukit": seconds(ours)},
+        warm_up=0,
+    )
+    assert found["ours"] == pytest.approx(found["theirs"], rel=1e-4)
+    assert ratios["dfukit"] >= 1

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from attrs import frozen
 
-from dfukit import clinical, fitting, rundir, weights
+from dfukit import clinical, fitting, provenance, rundir, weights
 from dfukit.component import ImageSpec
 from dfukit.config import RunConfig
 from dfukit.device import Compute
@@ -26,7 +26,8 @@ from dfukit.weights import Description
 
 REAL, BOTH = "real", "real+synthetic"
 JUDGED = ("validation", "test")
-COLUMNS = ("sha256", "patient", "label", "part", "arm", "raw_score", "calibrated_score", "positive")
+COLUMNS = ("sha256", "patient", "group", "label", "part", "arm", "raw_score", "calibrated_score", "positive")
+"""`group` numbers the patients: the bootstrap draws them in this order, so that its intervals can be had again."""
 THRESHOLD = 0.5
 """Calibrated score from which on a picture is called positive."""
 
@@ -91,7 +92,7 @@ def compare_arms(
     # Judge.
     judged = {(arm, part): _judge(trained[arm], pictures[part], image, compute) for arm in trained for part in JUDGED}
     _write_predictions(folder, images, split, judged)
-    result = _classification(config, image, pictures["test"], trained, judged, chosen)
+    result = _classification(config, folder, image, pictures["test"].groups, trained, judged, chosen)
     rundir.write_json(folder.classification, result)
     for arm, one in trained.items():
         progress.say(f"classifier, {arm}: {one.steps} steps, best after epoch {one.best_epoch}, {one.stopped}")
@@ -179,44 +180,58 @@ def _write_predictions(
             label = images.classes[images.labels[place]]
             patient = images.patients[images.groups[place]]
             numbers = (repr(float(raw_score)), repr(float(calibrated)))
-            row = (images.sha256[place], patient, label, part, arm, *numbers, images.positive)
+            group = int(images.groups[place])
+            row = (images.sha256[place], patient, group, label, part, arm, *numbers, images.positive)
             writer.writerow(row)
     rundir.write_text(folder.predictions, table.getvalue())
 
 
+def compared(
+    tested: Mapping[str, Judged], groups: np.ndarray, seed: int, resamples: int, threshold: float
+) -> dict[str, Any]:
+    """What the arms' scores of the test part say: "runs", "difference" and "confusion" of classification.json.
+
+    Intervals come from the seed alone: the same scores and groups [N] give the same figures. Raises DataError for
+    scores that are not probabilities.
+    """
+
+    def rng(purpose: str) -> np.random.Generator:
+        return np.random.default_rng(Step(seed, 0).seed_of(purpose))
+
+    runs, calls = {}, {}
+    for arm, said in tested.items():
+        runs[arm] = clinical.figures(said.labels, said.calibrated, groups, rng("figures"), resamples, threshold)
+        calls[arm] = clinical.confusion(said.labels, said.calibrated, threshold)
+    difference = None
+    if BOTH in tested:
+        first, second = tested[REAL], tested[BOTH]
+        difference = clinical.auroc_difference(
+            first.labels, first.calibrated, second.calibrated, groups, rng("difference"), resamples
+        )
+    return {"runs": runs, "confusion": calls, "difference": {"auroc": difference}}
+
+
 def _classification(
     config: RunConfig,
+    folder: RunDir,
     image: ImageSpec,
-    test: Pictures,
+    groups: np.ndarray,
     trained: Mapping[str, Trained],
     judged: Mapping[tuple[str, str], Judged],
     chosen: str,
 ) -> dict[str, Any]:
     """The content of classification.json."""
     seed, resamples = config.run.seed, config.classify.bootstrap
-
-    def rng(purpose: str) -> np.random.Generator:
-        return np.random.default_rng(Step(seed, 0).seed_of(purpose))
-
-    runs, calls = {}, {}
-    for arm in trained:
-        scores = judged[arm, "test"]
-        runs[arm] = clinical.figures(
-            scores.labels, scores.calibrated, test.groups, rng("figures"), resamples, THRESHOLD
-        )
-        calls[arm] = clinical.confusion(scores.labels, scores.calibrated, THRESHOLD)
-    difference = None
-    if BOTH in trained:
-        first, second = judged[REAL, "test"], judged[BOTH, "test"]
-        difference = clinical.auroc_difference(
-            first.labels, first.calibrated, second.calibrated, test.groups, rng("difference"), resamples
-        )
     return {
+        **compared({arm: judged[arm, "test"] for arm in trained}, groups, seed, resamples, THRESHOLD),
         "positive": image.positive,
-        "runs": runs,
         "chosen": chosen,
-        "difference": {"auroc": difference},
-        "confusion": calls,
+        "seed": seed,
+        "bootstrap": resamples,
+        "weights": {
+            path.name: provenance.file_sha256(path)
+            for path in (folder.classifier_weights, folder.real_classifier_weights)
+        },
         "threshold": THRESHOLD,
         "training": {
             arm: {

@@ -23,6 +23,7 @@ from dfukit import (
     report,
     rundir,
     scoring,
+    sums,
     weights,
 )
 from dfukit import config as configuration
@@ -226,6 +227,8 @@ def execute_classify(folder: RunDir, progress: Progress) -> Run:
         raise DataError(f"{images.name} has one class only ({images.classes[0]}): there is nothing to classify")
     samples = read_samples(folder, images.classes)
     classify_arms(config, folder, compute, images, split, image, samples, progress)
+    if folder.sums.is_file():
+        sums.record(folder)
     return Run(folder)
 
 
@@ -368,7 +371,7 @@ def score_samples(
     pixels, parts = images.at(config.gan.size), {"train": split.train, "test": split.test}
     installed = registry.load()
 
-    def measure(metrics: Sequence[Chosen], of: Samples) -> dict[str, dict[str, Any]]:
+    def measure(metrics: Sequence[Chosen], of: Samples, keep: Path | None = None) -> dict[str, dict[str, Any]]:
         return scoring.score(
             {name: Rows(pixels, index) for name, index in parts.items()},
             of.pixels,
@@ -385,6 +388,7 @@ def score_samples(
             seed=config.run.seed,
             progress=progress,
             world=world,
+            keep=keep,
         )
 
     audits = [metric for metric in config.metrics if metric.name == release.AUDIT]
@@ -396,15 +400,16 @@ def score_samples(
     if world.first:
         save_samples(folder, samples, audit, distances)
     left = samples.take(~np.isin(samples.paths, flagged))
-    scores = measure([metric for metric in config.metrics if metric not in audits], left)
+    scores = measure([metric for metric in config.metrics if metric not in audits], left, folder.features)
     if world.first:
         rundir.write_json(folder.scores, {**scores, **({release.AUDIT: audit} if audit is not None else {})})
     return left, release.judge(config.release, audit, len(left))
 
 
 def finish(folder: RunDir, config: RunConfig, images: ImageSet, split: Split, share: bool) -> None:
-    """The report and the model card."""
+    """The report and the model card, and last the sums of all files, by which `dfukit verify` knows them again."""
     report.write(folder, config, images, split, share)
+    sums.record(folder)
 
 
 def classify_arms(

@@ -5,31 +5,36 @@ from __future__ import annotations
 import sys
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import load_file
 
 EXAMPLE = Path(__file__).resolve().parents[1] / "examples" / "dfukit-mobilenet"
 CROPS, WIDTH = 60, 128
 
 
-@cache
-def outputs_of_crops(shared: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Features [CROPS, 768] of wound crops, and logits [CROPS, 1000]: the classifier's weights are in the file."""
-    from safetensors.torch import load_file
-
-    file = shared / "weights" / "mobilenet_v1_075_imagenet.safetensors"
-    crops = sorted((shared / "data" / "roi").glob("*.jpg"))[: 2 * CROPS : 2]
-    if not file.is_file() or len(crops) < CROPS:
-        pytest.skip("no weights or crops in ../shared")
+def example_extractor(weights: Path) -> Any:
+    """The extractor of examples/dfukit-mobilenet."""
     if str(EXAMPLE) not in sys.path:
         sys.path.insert(0, str(EXAMPLE))
     from dfukit_mobilenet import MobileNetSettings
     from dfukit_mobilenet.network import MobileNetExtractor
 
-    extractor = MobileNetExtractor(MobileNetSettings(weights=str(file))).eval()
+    return MobileNetExtractor(MobileNetSettings(weights=str(weights))).eval()
+
+
+@cache
+def outputs_of_crops(shared: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Features [CROPS, 768] of wound crops, and logits [CROPS, 1000]: the classifier's weights are in the file."""
+    file = shared / "weights" / "mobilenet_v1_075_imagenet.safetensors"
+    crops = sorted((shared / "data" / "roi").glob("*.jpg"))[: 2 * CROPS : 2]
+    if not file.is_file() or len(crops) < CROPS:
+        pytest.skip("no weights or crops in ../shared")
+    extractor = example_extractor(file)
     pictures = [np.asarray(Image.open(crop).convert("RGB").resize((WIDTH, WIDTH))) for crop in crops]
     with torch.inference_mode():
         features = extractor(torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2))["features"].double().numpy()

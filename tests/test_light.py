@@ -33,6 +33,7 @@ def run_command(*arguments: str) -> str:
         "import dfukit.component, dfukit.config, dfukit.errors, dfukit.hookspecs, dfukit.registry, dfukit.rundir",
         "import dfukit.settings, dfukit.progress, dfukit.images, dfukit.phantom, dfukit.environment, dfukit.hardware",
         "import dfukit.monitor",
+        "import dfukit.lookup, dfukit.manifest, dfukit.provenance, dfukit.sums",
         "from dfukit import registry; assert registry.load().offers",
         "from dfukit import config, registry; config.resolve(registry.load())",
         run_command("--help"),
@@ -43,6 +44,8 @@ def run_command(*arguments: str) -> str:
         run_command("plugins", "check", "--help"),
         run_command("doctor"),
         run_command("monitor", "latest"),
+        run_command("export", "--help"),
+        run_command("verify", "nowhere"),
     ],
 )
 def test_nothing_heavy_is_loaded(code: str) -> None:

@@ -20,6 +20,8 @@ COMMANDS = {
     "sample": ("use", "draw synthetic pictures from a trained generator"),
     "score": ("use", "score a folder of synthetic pictures against real ones"),
     "predict": ("use", "score photographs with a trained classifier"),
+    "export": ("release", "a bundle for sharing, without anything of the photographs"),
+    "verify": ("release", "check a run or a bundle, or find a picture in it"),
     "plugins": ("plugins", "list, show and check components"),
     "weights": ("weights", "pretrained weights: list, get, add, verify"),
     "doctor": ("doctor", "versions, devices, disk, weights, broken plugins"),

@@ -10,7 +10,7 @@ from dfukit.report.facts import read_facts
 from dfukit.report.privacy import Redaction
 from dfukit.rundir import RunDir
 
-__all__ = ["write"]
+__all__ = ["render", "write"]
 
 
 def write(folder: RunDir, config: RunConfig, images: ImageSet, split: Split, share: bool) -> None:
@@ -19,7 +19,14 @@ def write(folder: RunDir, config: RunConfig, images: ImageSet, split: Split, sha
     What a step did not write is named on the page as missing. `share` leaves out real pixels, file names, paths,
     patients and the host; the model card never holds any. Raises DataError for a file of the run that cannot be read.
     """
+    html, card = render(folder, config, images, split, share)
+    rundir.write_text(folder.report, html)
+    rundir.write_text(folder.model_card, card)
+
+
+def render(folder: RunDir, config: RunConfig, images: ImageSet, split: Split, share: bool) -> tuple[str, str]:
+    """The report as HTML and the model card as Markdown, as `write` writes them, for another place."""
     facts = read_facts(folder, images)
     private = Redaction.of_run(folder, config, images)
-    rundir.write_text(folder.report, page.report(folder, config, images, split, facts, private, share))
-    rundir.write_text(folder.model_card, page.model_card(config, images, split, facts, private))
+    html = page.report(folder, config, images, split, facts, private, share)
+    return html, page.model_card(folder, config, images, split, facts, private)

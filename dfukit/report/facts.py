@@ -11,9 +11,10 @@ import numpy as np
 from attrs import frozen
 from PIL import Image
 
-from dfukit import rundir
+from dfukit import manifest, release, rundir
 from dfukit.errors import DataError
 from dfukit.images import ImageSet
+from dfukit.release import Release
 from dfukit.rundir import RunDir
 
 Table = Mapping[str, Any]
@@ -30,6 +31,16 @@ class Made:
 
     def pixels(self) -> np.ndarray:
         return read_pixels(self.file)
+
+
+@frozen
+class Flagged:
+    """A synthetic picture that was taken out of the set: which real picture it copies (a path of the data set), how."""
+
+    made: Made
+    of: str
+    how: str
+    distance: float
 
 
 @frozen(eq=False)
@@ -50,7 +61,10 @@ class Facts:
     scores: Table
     classification: Table | None
     events: Sequence[Table]
+    release: Release | None
     synthetic: Sequence[Made]
+    """The set, wherever it lies: one that failed its release check is in `held-back/`."""
+    flagged: Sequence[Flagged]
     tested: Mapping[str, Tested]
     """By arm, in the order of predictions.csv."""
 
@@ -67,9 +81,9 @@ def read_facts(folder: RunDir, images: ImageSet) -> Facts:
         scores=_json(folder.scores) or {},
         classification=_json(folder.classification),
         events=folder.events(),
-        synthetic=[
-            Made(folder.synthetic / row["path"], row["label"]) for row in _rows(folder.manifest, "path", "label")
-        ],
+        release=_release(folder),
+        synthetic=_synthetic(folder),
+        flagged=_flagged(folder),
         tested=_tested(folder, images.positive),
     )
 
@@ -101,6 +115,35 @@ def _rows(path: Path, *columns: str) -> list[dict[str, str]]:
             if column not in (reader.fieldnames or ()):
                 raise DataError(f"{path} has no column {column}: it was not written by this version of dfukit")
         return list(reader)
+
+
+def _synthetic(folder: RunDir) -> list[Made]:
+    for place in (folder.synthetic, folder.held_back):
+        if (table := place / manifest.FILE).is_file():
+            return [Made(place / row["path"], row["label"]) for row in manifest.read(table)]
+    return []
+
+
+def _flagged(folder: RunDir) -> list[Flagged]:
+    table = folder.flagged / manifest.FLAGGED_FILE
+    if not table.is_file():
+        return []
+    try:
+        return [
+            Flagged(
+                Made(folder.flagged / row["path"], row["label"]), row["of"], row["how"], float(row["distance"] or "nan")
+            )
+            for row in manifest.read(table)
+        ]
+    except (KeyError, ValueError) as error:
+        raise DataError(f"{table} is no list of flagged pictures ({error}): run `dfukit run` again") from None
+
+
+def _release(folder: RunDir) -> Release | None:
+    try:
+        return release.read(folder)
+    except (KeyError, TypeError) as error:
+        raise DataError(f"{folder.release} is no record of a release check ({error}): run `dfukit run` again") from None
 
 
 def _tested(folder: RunDir, positive: str | None) -> dict[str, Tested]:

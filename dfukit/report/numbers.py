@@ -20,6 +20,11 @@ def fixed(value: float, digits: int = 3) -> str:
     return f"{value:.{digits}f}".replace("-", MINUS)
 
 
+def percent(value: float) -> str:
+    """A share: `2.5%`."""
+    return f"{value:.1%}"
+
+
 def signed(value: float) -> str:
     return f"{value:+.3f}".replace("-", MINUS)
 

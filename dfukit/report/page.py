@@ -16,8 +16,9 @@ from dfukit import settings as s
 from dfukit.config import SECTIONS, SLOTS, RunConfig
 from dfukit.images import ImageSet, Split
 from dfukit.images.split import PARTS
-from dfukit.report import answers, numbers, pictures, training
+from dfukit.report import answers, copies, numbers, pictures, training
 from dfukit.report.facts import Facts, Table
+from dfukit.report.marks import Marks, read_marks
 from dfukit.report.privacy import LEFT_OUT, Redaction
 from dfukit.report.scores import read_scores, scored_with
 from dfukit.rundir import RunDir
@@ -47,21 +48,27 @@ class Leak:
 def report(
     folder: RunDir, config: RunConfig, images: ImageSet, split: Split, facts: Facts, private: Redaction, share: bool
 ) -> str:
-    """The page as HTML text."""
+    """The page as HTML text.
+
+    A shared page shows pictures of a set that passed its release check and no others: what was flagged is a copy, and
+    nobody has looked for copies among the samples drawn during training.
+    """
     size = config.gan.size
+    released = facts.release is not None and facts.release.passed is True
     kept = (facts.training or {}).get("kept_step")
     steps = pictures.grid_steps(folder)
     step = kept if kept in steps else steps[-1] if steps else 0
     clean = private.free_text if share else str
     environment = _environment(private.text if share else str, html=True)
     return environment.get_template("report.html.j2").render(
-        _common(config, images, split, facts, clean),
+        _common(config, images, split, facts, read_marks(folder, facts), clean),
         title=config.report.title or (_models(config, facts) if share else folder.name),
         share=share,
         real=[] if share else pictures.real_pictures(images, split, size),
-        synthetic=pictures.synthetic_pictures(facts, images.classes),
-        grids=pictures.sample_grids(folder),
-        neighbours=pictures.neighbours(folder, images, split, size, step, share),
+        synthetic=pictures.synthetic_pictures(facts, images.classes) if released or not share else [],
+        grids=[] if share else pictures.sample_grids(folder),
+        neighbours=None if share else pictures.neighbours(folder, images, split, size, step),
+        flagged=[] if share else pictures.flagged(facts, images, size),
         thumbnail=pictures.THUMBNAIL,
         size=size,
         curves=training.curves(facts),
@@ -73,16 +80,19 @@ def report(
     )
 
 
-def model_card(config: RunConfig, images: ImageSet, split: Split, facts: Facts, private: Redaction) -> str:
+def model_card(
+    folder: RunDir, config: RunConfig, images: ImageSet, split: Split, facts: Facts, private: Redaction
+) -> str:
     """The model card as Markdown text: no path, file name, patient or host in it."""
     environment = _environment(private.text, html=False)
-    common = _common(config, images, split, facts, private.free_text)
+    common = _common(config, images, split, facts, read_marks(folder, facts), private.free_text)
     return environment.get_template("model_card.md.j2").render(common, size=config.gan.size)
 
 
 def _common(
-    config: RunConfig, images: ImageSet, split: Split, facts: Facts, clean: Callable[[str], str]
+    config: RunConfig, images: ImageSet, split: Split, facts: Facts, marks: Marks, clean: Callable[[str], str]
 ) -> dict[str, Any]:
+    drawn = "drawn" if images.phantom else "real"
     who = "patient" if images.patients_known else "group"
     alarms = [
         f"{event.get('alarm', 'alarm')} at step {event.get('step', '?')}: {event.get('text', '')}"
@@ -91,7 +101,7 @@ def _common(
     return {
         "phantom": images.phantom,
         "models": _models(config, facts),
-        "drawn": "drawn" if images.phantom else "real",
+        "drawn": drawn,
         "name": images.name,
         "classes": images.classes,
         "positive": images.positive,
@@ -108,6 +118,11 @@ def _common(
         "chosen": (facts.classification or {}).get("chosen"),
         "classification": facts.classification,
         "scores": read_scores(facts.scores, registry.load(), clean),
+        "copying": copies.verdict(facts, clean),
+        "release_line": copies.release_line(facts.release, clean),
+        "checks": [(check.passed, clean(check.text)) for check in facts.release.checks] if facts.release else [],
+        "audit": copies.audit(facts, clean, drawn),
+        "marks": marks,
         "parts": parts(images, split),
         "leak": leak(images, split),
         "patients_known": images.patients_known,

@@ -1,4 +1,4 @@
-"""Pictures of the page: as data URIs, in the order in which they lie, and beside their nearest training picture."""
+"""Pictures of the page: as data URIs, in the order in which they lie, and beside the training picture they resemble."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from PIL import Image
 
 from dfukit.images import ImageSet, Split, resize
 from dfukit.report.facts import Facts, Made, read_pixels
+from dfukit.report.numbers import figure
 from dfukit.rundir import RunDir
 
 SHOWN = 6
@@ -30,6 +31,8 @@ THUMBNAIL = 32
 HELD_OUT = 64
 """Test pictures at most, whose nearest training picture is looked up for comparison."""
 CHUNK = 256
+FLAGGED = 24
+"""Flagged pictures at most."""
 
 
 @frozen
@@ -43,11 +46,11 @@ class Shown:
 
 @frozen
 class Pair:
-    """A sample, its nearest training picture (None on a shared page) and their PSNR in dB."""
+    """A synthetic picture, the training picture beside it (None where it is not in the data any more), and a text."""
 
     sample: Shown
     nearest: Shown | None
-    psnr: float
+    caption: str
 
 
 @frozen
@@ -107,7 +110,22 @@ def grid_steps(folder: RunDir) -> list[int]:
     return sorted(int(path.stem) for path in folder.samples.glob("*.png") if path.stem.isdigit())
 
 
-def neighbours(folder: RunDir, images: ImageSet, split: Split, size: int, step: int, share: bool) -> Neighbours | None:
+def flagged(facts: Facts, images: ImageSet, size: int) -> list[Pair]:
+    """What was taken out of the synthetic set beside what it copies, `FLAGGED` at most."""
+    places = {path: i for i, path in enumerate(images.paths)}
+    pixels = images.at(size)
+    word = "drawing" if images.phantom else "picture"
+    pairs = []
+    for place, one in enumerate(facts.flagged[:FLAGGED], 1):
+        i = places.get(one.of)
+        real = None if i is None else Shown(uri(pixels[i]), f"Training {word} that flagged picture {place} copies")
+        distance = f", distance {figure(one.distance, 2)}" if math.isfinite(one.distance) else ""
+        sample = Shown(uri(one.made.pixels()), f"Flagged synthetic picture {place}: {one.made.label}")
+        pairs.append(Pair(sample, real, f"{one.how}{distance}: {one.of}"))
+    return pairs
+
+
+def neighbours(folder: RunDir, images: ImageSet, split: Split, size: int, step: int) -> Neighbours | None:
     """Each sample of the grid of a step with its nearest training picture; None where there is no such grid."""
     if step not in grid_steps(folder):
         return None
@@ -127,8 +145,10 @@ def neighbours(folder: RunDir, images: ImageSet, split: Split, size: int, step: 
     pairs = []
     for place, (sample, i) in enumerate(zip(samples, found, strict=True), 1):
         label = images.classes[images.labels[i]]
-        real = None if share else Shown(uri(pixels[i], WIDTH), f"Nearest training {word} to sample {place}: {label}")
-        pairs.append(Pair(Shown(uri(sample, WIDTH), f"Sample {place} at step {step}"), real, psnr(sample, pixels[i])))
+        real = Shown(uri(pixels[i]), f"Nearest training {word} to sample {place}: {label}")
+        likeness = psnr(sample, pixels[i])
+        caption = f"{likeness:.1f} dB" if math.isfinite(likeness) else "identical"
+        pairs.append(Pair(Shown(uri(sample), f"Sample {place} at step {step}"), real, caption))
     return Neighbours(step, pairs, float(np.median(distances)) if distances else None, len(distances))
 
 

@@ -130,7 +130,10 @@ class KernelDistance(Metric):
     """One estimate over the whole sets, or torch-fidelity's mean over random subsets of them.
 
     The interval is that of a jackknife over the whole sets, leaving out a picture, or a patient where they are known.
-    In simulations at n = 60 it covers its target in 96% of cases, and in 98 to 99% where the sets are alike.
+    Of 1,000 simulations each of skewed features, at n = 60, 100 and 200, with and without patients of five pictures, it
+    covers its target, the distance of endless sets, in 94 to 98%. Of sets that are alike it is wide rather than narrow,
+    97 to 99%: the jackknife counts twice what is left of the variance there (Efron and Stein 1981).
+    Patients with several pictures raise the estimate a little, their pictures being alike.
     """
 
     reads = "features"

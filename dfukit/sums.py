@@ -1,0 +1,76 @@
+"""SHA256SUMS: the digests of the files of a finished run or of a bundle, as `sha256sum -c` reads them."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Collection, Iterator
+from pathlib import Path
+
+from dfukit import rundir
+from dfukit.errors import DataError
+from dfukit.finding import ABSENT, Finding
+from dfukit.provenance import file_sha256
+from dfukit.rundir import RunDir
+
+FILE = "SHA256SUMS"
+GOES_ON = ("checkpoints", "metrics.jsonl", "stop", "tensorboard")
+"""Of a run: what a training that is resumed or extended goes on writing. No figure is read from it alone."""
+LINE = re.compile(r"([0-9a-f]{64}) [ *](.+)")
+
+
+def record(run: RunDir) -> None:
+    """Write SHA256SUMS over the files of a finished run, all but those that a resumed training goes on writing."""
+    write(run.path, GOES_ON)
+
+
+def write(folder: Path, left_out: Collection[str] = ()) -> None:
+    """Write SHA256SUMS over all files of a folder but those under the names `left_out`."""
+    lines = [f"{file_sha256(folder / name)}  {name}\n" for name in sorted(_files(folder, left_out))]
+    rundir.write_text(folder / FILE, "".join(lines))
+
+
+def read(folder: Path) -> dict[str, str]:
+    """Digests by file. Raises DataError where there is no SHA256SUMS, or a line of it is none."""
+    path = folder / FILE
+    try:
+        lines = path.read_text("utf-8").splitlines()
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}") from None
+    sums = {}
+    for number, line in enumerate(lines, 1):
+        found = LINE.fullmatch(line)
+        if found is None:
+            raise DataError(f"{path}, line {number}: no SHA-256 and file name")
+        sums[found[2]] = found[1]
+    return sums
+
+
+def digest(folder: Path) -> str:
+    """SHA-256 of SHA256SUMS itself: one number that covers every file. Raises DataError where there is none."""
+    return file_sha256(folder / FILE)
+
+
+def check(folder: Path, left_out: Collection[str] = ()) -> Iterator[Finding]:
+    """Files that are missing, changed or added since SHA256SUMS was written. Raises DataError as `read` does."""
+    sums, files = read(folder), set(_files(folder, left_out))
+    for name in sorted(sums.keys() | files):
+        # Only files of the folder are opened, whatever a foreign SHA256SUMS names.
+        stated, found = sums.get(name, ABSENT), _digest(folder / name) if name in files else ABSENT
+        if stated != found:
+            yield Finding(name, "sha256", stated, found)
+
+
+def _digest(path: Path) -> str:
+    return "a symbolic link" if path.is_symlink() else file_sha256(path)
+
+
+def _files(folder: Path, left_out: Collection[str]) -> Iterator[str]:
+    """Files and links under a folder, counted from it, with `/`; no link is followed."""
+    for place, folders, names in os.walk(folder):
+        here = Path(place).relative_to(folder)
+        if here == Path("."):
+            folders[:] = [name for name in folders if name not in left_out]
+            names = [name for name in names if name not in (*left_out, FILE)]
+        links = [name for name in folders if (Path(place) / name).is_symlink()]
+        yield from ((here / name).as_posix() for name in (*names, *links))

@@ -1,0 +1,442 @@
+"""What was changed is named: in a run, in a bundle, and where the sums were rewritten with it."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from release_folder import Clinic, clinic
+
+import dfukit
+from dfukit import DataError, lookup, manifest, provenance, rundir, sums, weights
+from dfukit.export import export
+from dfukit.finding import Finding
+from dfukit.rundir import RunDir
+from dfukit.verify import verify
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DFUKIT_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
+        patch.setenv("DFUKIT_OFFLINE", "1")
+        yield
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory, _place: None) -> Clinic:
+    return clinic(tmp_path_factory.mktemp("building"))
+
+
+@pytest.fixture(scope="module")
+def sound(made: Clinic, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """A run and its bundle."""
+    bundle = tmp_path_factory.mktemp("outside") / "bundle"
+    export(made.run, bundle, classifier=True)
+    return {"run": made.run.path, "bundle": bundle}
+
+
+@pytest.fixture(params=["run", "bundle"])
+def folder(request: pytest.FixtureRequest, sound: dict[str, Path], tmp_path: Path) -> RunDir:
+    """A copy of the run, and of the bundle, to be tampered with."""
+    return RunDir(Path(shutil.copytree(sound[request.param], tmp_path / request.param)))
+
+
+@pytest.fixture
+def bundle(sound: dict[str, Path], tmp_path: Path) -> RunDir:
+    return RunDir(Path(shutil.copytree(sound["bundle"], tmp_path / "bundle")))
+
+
+def found(folder: RunDir) -> dict[tuple[str, str], Finding]:
+    return {(one.file, one.figure): one for one in verify(folder.path).findings}
+
+
+def rewrite_sums(folder: RunDir) -> None:
+    """As somebody would who knows of them."""
+    sums.write(folder.path, sums.GOES_ON if folder.config.is_file() else ())
+
+
+def edit(path: Path, change: Callable[[Any], object]) -> None:
+    document = json.loads(path.read_text("utf-8"))
+    change(document)
+    rundir.write_json(path, document)
+
+
+def edit_rows(path: Path, change: Callable[[list[dict[str, str]]], object]) -> None:
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    columns = list(rows[0])
+    change(rows)
+    manifest.write(path, columns, rows)
+
+
+def first_picture(folder: RunDir) -> tuple[str, Path]:
+    row = manifest.read(folder.manifest)[0]
+    return f"synthetic/{row['path']}", folder.synthetic / row["path"]
+
+
+def forge(folder: RunDir, pixels: np.ndarray, keep_xmp: bool = True) -> str:
+    """Another picture under the name and with the marks of the first, and a manifest and sums that fit it."""
+    name, path = first_picture(folder)
+    with Image.open(path) as picture:
+        said, text = dict(provenance.read_marks(picture)), picture.info["Description"]
+    origin = provenance.Origin(*(said[key] for key in ("run", "component", "package", "version")))
+    about = {key: said[key] for key in ("label", "seed", "number")}
+    info = provenance.marks(text, origin, **about)
+    if not keep_xmp:
+        info.chunks = [chunk for chunk in info.chunks if chunk[0] != b"iTXt"]
+    Image.fromarray(pixels).save(path, pnginfo=info)
+    with Image.open(path) as picture:
+        digests = {"sha256": provenance.file_sha256(path), "pixels_sha256": provenance.pixels_sha256(picture)}
+    edit_rows(folder.manifest, lambda rows: rows[0].update(digests))
+    rewrite_sums(folder)
+    return name
+
+
+# What is sound.
+
+
+def test_what_was_not_changed_has_nothing_wrong(folder: RunDir) -> None:
+    checked = verify(folder.path, expect=sums.digest(folder.path))
+    assert checked.findings == ()
+    assert (checked.pictures, checked.figures > 50) == (12, True)
+    assert checked.as_table()["passed"] is True
+
+
+def test_sha256sum_reads_the_sums(folder: RunDir) -> None:
+    subprocess.run(["sha256sum", "--quiet", "--strict", "-c", "SHA256SUMS"], cwd=folder.path, check=True)
+
+
+def test_the_sums_of_a_run_leave_out_what_a_resumed_training_goes_on_writing(made: Clinic) -> None:
+    listed = {name.split("/")[0] for name in sums.read(made.run.path)}
+    there = {path.name for path in made.run.path.iterdir()}
+    assert there - listed == {"checkpoints", "metrics.jsonl", "tensorboard", "SHA256SUMS"}
+
+
+# Files.
+
+
+def test_a_changed_a_missing_and_an_added_file_are_named(folder: RunDir) -> None:
+    folder.report.write_text("other")
+    folder.model_card.unlink()
+    (folder.path / "synthetic" / "notes.txt").write_text("new")
+    differing = found(folder)
+    assert differing["report.html", "sha256"].found == provenance.file_sha256(folder.report)
+    assert differing["README.md", "sha256"].found == "absent"
+    assert differing["synthetic/notes.txt", "sha256"].stated == "absent"
+    assert len(differing) == 3
+
+
+def test_a_link_is_no_file_of_the_bundle(bundle: RunDir, tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (bundle.path / "linked").symlink_to(tmp_path / "elsewhere")
+    assert found(bundle)["linked", "sha256"].found == "a symbolic link"
+
+
+def test_sums_that_are_gone_or_torn_are_named(folder: RunDir) -> None:
+    folder.sums.write_text("no sum\n")
+    assert ("SHA256SUMS", "content") in found(folder)
+    folder.sums.unlink()
+    assert set(found(folder)) == {("SHA256SUMS", "file")}
+
+
+def test_whoever_rewrites_everything_is_caught_by_the_number_that_was_kept_elsewhere(bundle: RunDir) -> None:
+    before = sums.digest(bundle.path)
+    edit(bundle.scores, lambda scores: scores["kd[r64]"].update(value=0.001))
+    rewrite_sums(bundle)
+    assert verify(bundle.path).findings == ()  # a bundle holds no features
+    (finding,) = verify(bundle.path, expect=before).findings
+    assert (finding.file, finding.stated, finding.found) == ("SHA256SUMS", before, sums.digest(bundle.path))
+
+
+# Pictures.
+
+
+def test_a_changed_picture_is_named(folder: RunDir) -> None:
+    name, path = first_picture(folder)
+    Image.fromarray(np.asarray(Image.open(path)) // 2).save(path)
+    differing = found(folder)
+    assert {(name, "sha256"), (name, "sha256 in the manifest"), (name, "pixels_sha256 in the manifest")} <= set(
+        differing
+    )
+    assert {file for file, _ in differing} == {name}
+
+
+def test_a_forged_picture_is_named_because_the_generator_draws_another(folder: RunDir) -> None:
+    name = forge(folder, np.random.default_rng(0).integers(0, 256, (16, 16, 3), np.uint8))
+    assert set(found(folder)) == {(name, "pixels")}
+
+
+def test_a_picture_without_xmp_is_named(folder: RunDir) -> None:
+    _, path = first_picture(folder)
+    name = forge(folder, np.asarray(Image.open(path)), keep_xmp=False)
+    assert set(found(folder)) == {(name, "DigitalSourceType")}
+
+
+def test_a_changed_manifest_is_named(folder: RunDir) -> None:
+    def swap(rows: list[dict[str, str]]) -> None:
+        rows[0]["label"], rows[1]["number"] = "healthy", "77"
+
+    names = [f"synthetic/{row['path']}" for row in manifest.read(folder.manifest)]
+    edit_rows(folder.manifest, swap)
+    assert ("synthetic/manifest.csv", "sha256") in found(folder)
+    rewrite_sums(folder)
+    differing = found(folder)
+    assert differing[names[0], "label in the manifest"].stated == "healthy"
+    assert differing[names[1], "number in the manifest"].stated == "77"
+
+
+def test_a_picture_that_the_manifest_does_not_list_is_named(folder: RunDir) -> None:
+    name, _ = first_picture(folder)
+    edit_rows(folder.manifest, lambda rows: rows.pop(0))
+    rewrite_sums(folder)
+    assert {(name, "row in manifest.csv"), ("release.json", "pictures")} <= set(found(folder))
+
+
+def test_a_manifest_that_leaves_its_folder_is_named_and_not_followed(bundle: RunDir, tmp_path: Path) -> None:
+    edit_rows(bundle.manifest, lambda rows: rows[0].update(path="../../secret.png"))
+    rewrite_sums(bundle)
+    assert "outside of its folder" in found(bundle)["synthetic/manifest.csv", "content"].found
+
+
+# Weights.
+
+
+def test_another_generator_is_named_though_the_sums_fit_it(folder: RunDir) -> None:
+    network, description = weights.read(folder.generator_weights, "generator")
+    with torch.no_grad():
+        next(network.parameters()).add_(0.01)
+    weights.write(folder.generator_weights, network, description)
+    assert ("generator.safetensors", "sha256") in found(folder)
+    rewrite_sums(folder)
+    (finding,) = found(folder).values()
+    assert (finding.file, finding.figure) == ("generator.safetensors", "run")
+    assert finding.found == provenance.file_sha256(folder.generator_weights)[:16]
+
+
+def test_another_classifier_is_named_though_the_sums_fit_it(folder: RunDir) -> None:
+    network, description = weights.read(folder.classifier_weights, "classifier")
+    with torch.no_grad():
+        next(network.parameters()).add_(0.01)
+    weights.write(folder.classifier_weights, network, description)
+    rewrite_sums(folder)
+    assert set(found(folder)) == {("classifier.safetensors", "sha256 in classification.json")}
+
+
+def test_weights_that_are_not_what_they_are_called_are_named(folder: RunDir) -> None:
+    shutil.copy(folder.classifier_weights, folder.generator_weights)
+    rewrite_sums(folder)
+    assert "holds a classifier" in found(folder)["generator.safetensors", "weights"].found
+    folder.classifier_weights.write_bytes(b"no weights")
+    assert ("classifier.safetensors", "weights") in found(folder)
+
+
+# Figures.
+
+
+def test_a_changed_figure_of_the_classifiers_is_named_with_what_it_should_be(folder: RunDir) -> None:
+    true = json.loads(folder.classification.read_text())["runs"]["real"]["auroc"]["value"]
+    edit(folder.classification, lambda told: told["runs"]["real"]["auroc"].update(value=0.99))
+    assert ("classification.json", "sha256") in found(folder)
+    rewrite_sums(folder)
+    (finding,) = found(folder).values()
+    assert finding == Finding("classification.json", "runs.real.auroc.value", 0.99, true)
+    assert finding.as_text() == f"classification.json: runs.real.auroc.value: stated 0.99, found {true}"
+
+
+@pytest.mark.parametrize(
+    ("figure", "change"),
+    [
+        ("runs.real.brier.interval[0]", lambda told: told["runs"]["real"]["brier"].update(interval=[0.01, 0.9])),
+        ("confusion.real.true_positive", lambda told: told["confusion"]["real"].update(true_positive=99)),
+        ("difference.auroc.value", lambda told: told["difference"]["auroc"].update(value=0.3)),
+        ("training.real.temperature", lambda told: told["training"]["real"].update(temperature=7.5)),
+        ("training.real.validation_loss", lambda told: told["training"]["real"].update(validation_loss=0.01)),
+        ("chosen", lambda told: told.update(chosen={"real": "real+synthetic"}.get(told["chosen"], "real"))),
+        ("content", lambda told: told.update(runs=3, training=[])),
+    ],
+)  # fmt: skip
+def test_each_kind_of_figure_is_computed_again(bundle: RunDir, figure: str, change: Callable[[Any], object]) -> None:
+    edit(bundle.classification, change)
+    rewrite_sums(bundle)
+    assert ("classification.json", figure) in found(bundle)
+
+
+def test_changed_predictions_are_named_by_the_figures_that_they_no_longer_give(folder: RunDir) -> None:
+    def flatter(rows: list[dict[str, str]]) -> None:
+        for row in rows:
+            if row["part"] == "test":
+                row["calibrated_score"] = "0.99" if row["label"] == row["positive"] else "0.01"
+
+    edit_rows(folder.predictions, flatter)
+    rewrite_sums(folder)
+    differing = found(folder)
+    assert ("predictions.csv", "calibrated_score") in differing
+    assert differing["classification.json", "runs.real.auroc.value"].found == 1.0
+
+
+@pytest.mark.parametrize(
+    ("change", "figure"),
+    [
+        (lambda told: told["checks"][0].update(passed=False), "checks.max_copies.passed"),
+        (lambda told: told["checks"][1].update(value=1.0), "checks.min_power.value"),
+        (lambda told: told["checks"][1].update(limit=1.0), "passed"),
+        (lambda told: told.update(flagged=3), "flagged"),
+        (lambda told: told.update(pictures=13), "pictures"),
+    ],
+)
+def test_a_release_check_that_does_not_follow_from_the_audit_is_named(
+    folder: RunDir, change: Callable[[Any], object], figure: str
+) -> None:
+    edit(folder.release, change)
+    rewrite_sums(folder)
+    assert ("release.json", figure) in found(folder)
+
+
+def test_an_audit_that_does_not_fit_the_pictures_is_named(folder: RunDir) -> None:
+    edit(folder.scores, lambda scores: scores["copies"].update(value=0.5))
+    rewrite_sums(folder)
+    assert ("scores.json", "copies.value") in found(folder)
+
+
+@pytest.mark.parametrize("name", ["scores.json", "classification.json", "release.json", "predictions.csv"])
+@pytest.mark.parametrize("content", ["", "[1, 2]", "{}", '"text"', "\0"])
+def test_a_file_that_has_lost_its_shape_is_no_traceback(bundle: RunDir, name: str, content: str) -> None:
+    (bundle.path / name).write_text(content)
+    assert (name, "sha256") in found(bundle)
+
+
+def test_a_changed_score_of_a_run_is_named_with_what_it_should_be(sound: dict[str, Path], tmp_path: Path) -> None:
+    run = RunDir(Path(shutil.copytree(sound["run"], tmp_path / "run")))
+    true = json.loads(run.scores.read_text())["kd[r64]"]["value"]
+    edit(run.scores, lambda scores: scores["kd[r64]"].update(value=true / 2))
+    assert ("scores.json", "sha256") in found(run)
+    rewrite_sums(run)
+    assert found(run) == {("scores.json", "kd[r64].value"): Finding("scores.json", "kd[r64].value", true / 2, true)}
+
+
+# Finding a picture.
+
+
+@pytest.fixture
+def picture(sound: dict[str, Path]) -> Path:
+    return first_picture(RunDir(sound["bundle"]))[1]
+
+
+@pytest.mark.parametrize("place", ["run", "bundle"])
+def test_a_renamed_picture_is_found_by_its_bytes(
+    sound: dict[str, Path], picture: Path, tmp_path: Path, place: str
+) -> None:
+    shutil.copy(picture, tmp_path / "holiday.png")
+    match = lookup.find(sound[place], tmp_path / "holiday.png")
+    assert (match.found, match.by) == (first_picture(RunDir(sound[place]))[0], "bytes")
+
+
+@pytest.mark.parametrize("name", ["plain.png", "plain.tiff", "plain.bmp"])
+def test_a_picture_saved_again_without_its_metadata_is_found_by_its_pixels(
+    sound: dict[str, Path], picture: Path, tmp_path: Path, name: str
+) -> None:
+    Image.fromarray(np.asarray(Image.open(picture))).save(tmp_path / name)
+    assert "dfukit" not in Image.open(tmp_path / name).info
+    match = lookup.find(sound["bundle"], tmp_path / name)
+    assert (match.found, match.by) == (first_picture(RunDir(sound["bundle"]))[0], "pixels")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda picture: picture.resize((17, 17)),
+        lambda picture: picture.crop((0, 0, 15, 15)),
+        lambda picture: Image.open(_jpeg(picture)),
+        lambda picture: picture.rotate(180),
+    ],
+    ids=["resized", "cropped", "recompressed", "turned"],
+)
+def test_a_picture_with_other_pixels_is_said_not_to_be_found(
+    sound: dict[str, Path], picture: Path, tmp_path: Path, change: Callable[[Image.Image], Image.Image]
+) -> None:
+    change(Image.open(picture)).convert("RGB").save(tmp_path / "other.png")
+    match = lookup.find(sound["bundle"], tmp_path / "other.png")
+    assert (match.found, match.by) == (None, None)
+    assert "resized, cropped or saved with loss has other pixels and cannot be found" in match.text
+
+
+def _jpeg(picture: Image.Image) -> io.BytesIO:
+    file = io.BytesIO()
+    picture.save(file, "JPEG", quality=90)
+    return file
+
+
+def test_a_flagged_picture_is_found_among_those_that_were_taken_out(sound: dict[str, Path], tmp_path: Path) -> None:
+    run = RunDir(Path(shutil.copytree(sound["run"], tmp_path / "run")))
+    copied = dfukit.load_generator(run.path).sample(3, seed=5).take([2])
+    why = {"of": "healing/a.jpg", "how": "mirrored", "distance": 0.1}
+    copied.save_flagged(run.flagged, [{"path": copied.paths[0], **why}])
+    match = lookup.find(run.path, run.flagged / copied.paths[0])
+    assert match.found == f"flagged/{copied.paths[0]}"
+    assert "taken out of the set as a copy" in match.text
+
+
+def test_a_file_that_is_no_picture_is_refused(sound: dict[str, Path], tmp_path: Path) -> None:
+    (tmp_path / "text.png").write_text("no picture")
+    with pytest.raises(DataError, match=r"text\.png cannot be read as a picture"):
+        lookup.find(sound["bundle"], tmp_path / "text.png")
+    with pytest.raises(DataError, match="holds no synthetic set"):
+        lookup.find(tmp_path, tmp_path / "text.png")
+
+
+# The command line.
+
+
+def run_command(*arguments: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-m", "dfukit", *map(str, arguments)], capture_output=True, text=True)
+
+
+def test_verify_prints_what_is_wrong_and_exits_with_3(bundle: RunDir) -> None:
+    digest = sums.digest(bundle.path)
+    bundle.report.write_text("other")
+    done = run_command("verify", bundle.path, "--expect", digest, "--json")
+    assert done.returncode == 3
+    (finding,) = json.loads(done.stdout)["findings"]
+    assert finding["file"] == "report.html"
+    assert "is not what it says it is (1 wrong)" in done.stderr
+
+
+def test_looking_for_pictures_exits_with_3_where_one_is_not_found(bundle: RunDir, tmp_path: Path) -> None:
+    name, path = first_picture(bundle)
+    same = run_command("verify", bundle.path, "--picture", path, "--json")
+    assert (same.returncode, json.loads(same.stdout)[0]["found"]) == (0, name)
+    Image.new("RGB", (16, 16)).save(tmp_path / "black.png")
+    other = run_command("verify", bundle.path, "--picture", path, "--picture", tmp_path / "black.png")
+    assert other.returncode == 3
+    assert f"{name} (byte for byte): label" in other.stdout
+    assert "cannot be found" in other.stdout
+    assert "1 of 2 pictures not found" in other.stderr
+
+
+def test_a_folder_that_sample_wrote_can_be_verified(sound: dict[str, Path], tmp_path: Path) -> None:
+    dfukit.load_generator(sound["bundle"]).sample(3).save(tmp_path / "more")
+    checked = verify(tmp_path / "more")
+    assert (checked.findings, checked.pictures, checked.digest) == ((), 3, None)
+
+
+def test_export_prints_where_the_bundle_lies(sound: dict[str, Path], tmp_path: Path) -> None:
+    done = run_command("export", sound["run"], "--out", tmp_path / "new", "--json")
+    assert json.loads(done.stdout) == {
+        "folder": str(tmp_path / "new"),
+        "pictures": 12,
+        "digest": sums.digest(tmp_path / "new"),
+    }
+    refused = run_command("export", tmp_path / "new")
+    assert (refused.returncode, refused.stderr.count("\n")) == (3, 1)
