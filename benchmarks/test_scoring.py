@@ -111,7 +111,14 @@ def test_scoring_the_same_folders_again(
             Image.fromarray(picture.permute(1, 2, 0).numpy()).save(file)
 
     def score() -> object:
-        return score_folders(tmp_path / "real", tmp_path / "fake", metrics=METRICS, extractor="r64", device="cpu")
+        return score_folders(
+            tmp_path / "real",
+            tmp_path / "fake",
+            metrics=METRICS,
+            extractor="r64",
+            extractor_settings={"r64": {"size": 64}},
+            device="cpu",
+        )
 
     once = seconds(score)()
     again = [seconds(score)() for _ in range(rounds)]

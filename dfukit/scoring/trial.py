@@ -83,8 +83,13 @@ class Trial:
         except Exception as error:
             chosen = self.task.chosen
             culprit = f"{chosen.name} of {chosen.package} {chosen.version}"
-            self._reason = f"{culprit} failed: {type(error).__name__}: {' '.join(str(error).split())[:300]}"
+            self._reason = described(culprit, error)
             self._failed(self._reason)
+
+
+def described(culprit: str, error: Exception) -> str:
+    """What a plugin raised, in one line."""
+    return f"{culprit} failed: {type(error).__name__}: {' '.join(str(error).split())[:300]}"
 
 
 def _obstacle(task: Task, real: View, fake: View) -> str | None:
