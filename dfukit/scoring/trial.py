@@ -45,7 +45,7 @@ class Trial:
         def work() -> None:
             floor, fakes = self._call(one, other), self._call(one, equal)
             spread = fakes
-            if self._fake.n // 2 != one.n and any(score.interval is None for score in fakes.values()):
+            if self._fake.n // 2 != one.n and any(score.interval is None for score in self._scores.values()):
                 spread = self._call(one, half())
             for name in floor:
                 halved = self._halved.setdefault(name, Halved(one.n))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import ClassVar
 
 import numpy as np
@@ -60,6 +61,7 @@ class FrechetDistance(Metric):
 
     reads = "features"
     better = "lower"
+    bounds = (0.0, math.inf)
     name: ClassVar[str] = "fd"
 
     def __init__(self, settings: object) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from typing import TYPE_CHECKING, ClassVar
 
@@ -23,6 +24,7 @@ class Neighbours(Metric):
 
     reads = "features"
     better = "higher"
+    bounds = (0.0, math.inf)
     name: ClassVar[str]
 
     def __init__(self, settings: NearestThreeSettings | NearestFiveSettings) -> None:
@@ -49,6 +51,8 @@ class Share(Neighbours):
     (benchmarks/intervals.py). Precision is the exception where the synthetic set is narrow and beside the real one, 73
     to 90%: the neighbourhoods of half a set are so much wider.
     """
+
+    bounds = (0.0, 1.0)
 
     @abstractmethod
     def holds(self, found: Neighbourhoods) -> np.ndarray:
