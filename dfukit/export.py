@@ -39,7 +39,8 @@ and not the critic, which would tell best who was in the training data. Patients
 - `dfukit verify` with `--picture` and a file says whether that is one of these synthetic pictures.
 - `dfukit sample` draws more pictures from the generator. No audit has seen those.
 """
-DRAWN_AGAIN = """- {flagged} pictures were taken out of this set as copies of training pictures. The generator can still draw them: do
+DRAWN_AGAIN = """\
+- {flagged} pictures were taken out of this set as copies of training pictures. The generator can still draw them: do
   not ask it for the numbers that the manifest leaves out.
 """
 FILES = {
