@@ -21,7 +21,8 @@ def auroc_difference(
 ) -> Figure:
     """AUROC of `second` minus that of `first` on the same pictures, resampled together by patient.
 
-    A difference has no end to run into, and its percentile interval covers 91 to 95% at 40 to 400 patients.
+    A difference has no end to run into, and its percentile interval covers 93, 94 and 95% at 40, 110 and
+    400 patients (tests/test_clinical_intervals.py).
     """
     both = [Scored.of(labels, score, groups) for score in (first, second)]
     if len(np.unique(labels)) < 2:

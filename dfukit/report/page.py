@@ -88,7 +88,8 @@ def model_card(
     """The model card as Markdown text: no path, file name, patient or host in it."""
     environment = _environment(private.text, html=False)
     common = _common(config, images, split, facts, read_marks(folder, facts), private.free_text)
-    return environment.get_template("model_card.md.j2").render(common, size=config.gan.size)
+    clinic = read_clinic(facts, "patient" if images.patients_known else "group", share=True)
+    return environment.get_template("model_card.md.j2").render(common, clinic=clinic, size=config.gan.size)
 
 
 def _common(
