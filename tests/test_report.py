@@ -430,7 +430,7 @@ def test_the_model_card_says_what_how_and_for_what(run: Finished) -> None:
 def test_tables_of_the_model_card_have_equal_columns_in_every_row(run: Finished) -> None:
     written(run)
     rows = re.findall(r"(?:^\|.*\n)+", run.folder.model_card.read_text("utf-8"), re.MULTILINE)
-    assert len(rows) == 4
+    assert len(rows) == 6
     for table in rows:
         assert len({line.count("|") for line in table.splitlines()}) == 1
 
