@@ -1,7 +1,8 @@
 """How often the intervals of distances cover what they are about: `python benchmarks/intervals.py 200`.
 
 Simulated features are skewed as those of a network with ReLU are; sets are alike, or the synthetic one is beside the
-real one, or narrower. The figure's mean over the simulations is what an interval is to cover, at that number of pictures.
+real one, or narrower, or both. An interval is to cover the figure's mean over the simulations, at that number of
+pictures.
 """
 
 from __future__ import annotations
