@@ -131,6 +131,10 @@ class RunDir:
         return self.path / "lift"
 
     @property
+    def lift_result(self) -> Path:
+        return self.lift / "lift.json"
+
+    @property
     def skin_tones(self) -> Path:
         """Estimated skin tones of the training and of the synthetic pictures."""
         return self.path / "skin-tones.json"

@@ -17,13 +17,15 @@ from lift_cases import CPU, IMAGE, Made, ask, copies, rare_class, settings, shuf
 from PIL import Image
 from sklearn.metrics import roc_auc_score
 
-from dfukit import cli, phantom
+from dfukit import cli, phantom, registry, rundir
 from dfukit.errors import ConfigError, DataError, DivergedError
+from dfukit.images import make_split, write_split
 from dfukit.lift import answer, arms, experiment, figures
 from dfukit.lift.figures import Judged
 from dfukit.lift.folds import Real, check_folds, make_folds
 from dfukit.lift.sources import Synthetic, given, read_labelled
 from dfukit.progress import Silent
+from dfukit.rundir import RunDir
 
 QUICK: dict[str, Any] = {"lift.steps": 6, "lift.seeds": 1, "lift.bootstrap": 100}
 WITH_NOISE: dict[str, Any] = {"lift.training_share": 1.0, "lift.ratio": 9.0}
@@ -335,6 +337,49 @@ def test_a_synthetic_copy_of_a_test_patient_is_kept_out_and_named(folder: Path) 
     for fold in make_folds(real, evolve(IMAGE, size=32), told.lift, 0):
         inside = "infected/smuggled.png" in source.of(1, fold).paths
         assert inside == (unit in real.units[fold.train])
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RunDir:
+    """A run folder on the phantom set, as far as an experiment needs one."""
+    monkeypatch.setenv("DFUKIT_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+    resolved = settings(**{"lift.seeds": 1, "lift.steps": 2, "lift.bootstrap": 100, "lift.training_share": 1.0})
+    resolved = evolve(resolved, classifier=registry.load().choose("classifier", "critic_lstm", {"lstm_hidden": 8}))
+    folder = rundir.create(tmp_path / "runs", "mine", ())
+    rundir.write_toml(folder.config, resolved.as_table())
+    images = phantom.image_set(resolved.data)
+    write_split(folder.split, images, make_split(images, resolved.data))
+    return folder
+
+
+def test_the_generator_of_a_run_is_trained_anew_in_each_fold(run: RunDir, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, err = lift(capsys, "mine", "--set", "gan.steps=2", "--json")
+    assert code == 0, err
+    result = json.loads(out)
+    assert (
+        "no test patient touched it; its settings are the run's, except gan.steps 4 -> 2"
+        in (result["design"]["generator"])
+    )
+    made = [run.lift / f"gan-of-fold-{number}" / "generator.safetensors" for number in (1, 2)]
+    assert made[0].read_bytes() != made[1].read_bytes()
+    assert rundir.read_json(run.lift_result)["answer"] == result["answer"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--set", "gan.start_from=other"), "those weights may have seen the test patients"),
+        (("--unseen",), "--unseen is for --real and --synthetic"),
+        (("--positive", "infected"), "--positive is for --real and --synthetic"),
+    ],
+)
+def test_what_a_run_has_settled_is_not_asked_again(
+    run: RunDir, capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], words: str
+) -> None:
+    code, _, err = lift(capsys, "mine", *arguments)
+    assert code == 2
+    assert words in err
 
 
 @pytest.mark.parametrize(

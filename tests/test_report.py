@@ -507,3 +507,27 @@ def test_a_run_without_these_figures_has_no_such_section(run: Finished) -> None:
         del figures["operating_point"]
     rundir.write_json(run.folder.classification, content)
     assert "In a clinic" not in written(run)
+
+
+# The experiment with folds and seeds.
+
+
+def test_the_answer_of_the_experiment_stands_with_what_it_covers(text: str) -> None:
+    assert "Too few patients to tell." in text
+    assert (
+        "AUROC +0.012 (−0.038 to +0.062), 12 patients; about 34 patients would bring the interval down to ±0.03" in text
+    )
+    assert "The interval covers the patients who happen to be here, and the seeds of the trainings" in text
+    assert "no test patient touched it" in text
+    assert "1 of 24 real pictures look mislabelled" in text
+
+
+def test_a_shared_page_names_no_picture_that_looks_mislabelled(finished: Finished, text: str) -> None:
+    named = "patient_0001_1.png: looks like non_infected"
+    assert named in text
+    assert named not in str(Text(written(finished, share=True)))
+
+
+def test_without_the_experiment_there_is_no_section_of_it(run: Finished) -> None:
+    run.folder.lift_result.unlink()
+    assert 'id="lift"' not in written(run)

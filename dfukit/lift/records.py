@@ -26,6 +26,7 @@ class LiftDir:
 
     @property
     def result(self) -> Path:
+        """What comes of it; where the folder is that of a run, its `RunDir.lift_result`."""
         return self.path / "lift.json"
 
     @property

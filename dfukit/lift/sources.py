@@ -88,13 +88,13 @@ class Retrained:
             )
 
     def of(self, number: int, fold: Fold) -> Synthetic:
-        run = RunDir(self.folder / f"fold-{number}" / "gan")
+        run = RunDir(self.folder / f"gan-of-fold-{number}")
         run.path.mkdir(parents=True, exist_ok=True)
         split = Split(fold.train, fold.validation, fold.test)
         trained = pipeline.train_gan(self.config, run, self.compute, self.images, split, self.image, self.progress)
         shutil.rmtree(run.checkpoints, ignore_errors=True)  # the training has ended
         wanted = max(self.config.sample.count or len(fold.train), math.ceil(self.config.lift.ratio * len(fold.train)))
-        samples = pipeline.draw_samples(evolve(self.config, sample=SampleSettings(wanted)), run, trained, split)
+        samples = pipeline.draw_samples(evolve(self.config, sample=SampleSettings(count=wanted)), run, trained, split)
         paths = [f"fold-{number}/{path}" for path in samples.paths]
         return Synthetic(samples.pixels, samples.labels, paths, Parts(critic=trained.critic))
 

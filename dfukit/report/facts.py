@@ -61,6 +61,7 @@ class Facts:
     scores: Table
     classification: Table | None
     skin_tones: Table | None
+    lift: Table | None
     events: Sequence[Table]
     release: Release | None
     synthetic: Sequence[Made]
@@ -82,6 +83,7 @@ def read_facts(folder: RunDir, images: ImageSet) -> Facts:
         scores=_json(folder.scores) or {},
         classification=_json(folder.classification),
         skin_tones=_json(folder.skin_tones),
+        lift=_json(folder.lift_result),
         events=folder.events(),
         release=_release(folder),
         synthetic=_synthetic(folder),

@@ -19,6 +19,7 @@ from dfukit.images.split import PARTS
 from dfukit.report import answers, copies, numbers, pictures, training
 from dfukit.report.clinic import read_clinic
 from dfukit.report.facts import Facts, Table
+from dfukit.report.lift import read_lift
 from dfukit.report.marks import Marks, read_marks
 from dfukit.report.privacy import LEFT_OUT, Redaction
 from dfukit.report.scores import read_scores, scored_with
@@ -76,6 +77,7 @@ def report(
         confusions=answers.confusions(facts.classification),
         plots=answers.plots(facts.tested),
         clinic=read_clinic(facts, "patient" if images.patients_known else "group", share),
+        lift=read_lift(facts.lift, "patient" if images.patients_known else "group", share, clean),
         excluded=[] if share else facts.data.get("excluded", [])[:EXCLUDED],
         excluded_reasons=Counter(clean(one["reason"]) for one in facts.data.get("excluded", [])).most_common(),
         settings=_settings(config, share),
