@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 from attrs import frozen
+from torch import Tensor
 
-from dfukit import clinical, fitting, provenance, rundir, weights
+from dfukit import clinical, fitting, ledger, likeness, provenance, rundir, weights
 from dfukit.component import ImageSpec
 from dfukit.config import RunConfig
 from dfukit.device import Compute
@@ -52,12 +53,13 @@ def compare_arms(
     critic: Critic | None,
     critic_description: Description | None,
     progress: Progress,
+    command: str = "classify",
 ) -> dict[str, Any]:
     """Train both arms with one seed and budget, choose one on the validation part, then judge both on the test part.
 
     Writes both classifiers, the chosen one as the run's classifier, predictions.csv and classification.json, whose
     content comes back. Without samples only the arm "real" is trained. Everything reaches the classifiers at the GAN's
-    size (`image.size`), so that sharpness tells neither the class nor the origin.
+    size (`image.size`), so that sharpness tells neither the class nor the origin. The ledger names `command`.
     Raises DataError for parts that cannot be trained on, DivergedError, and WeightsError where pretrained weights are
     insisted on and not to be had.
     """
@@ -83,16 +85,20 @@ def compare_arms(
     # Choose, and write down what was chosen, before anything sees the test part.
     chosen = min(trained, key=lambda arm: trained[arm].validation_loss)
     facts = {"phantom": images.phantom, "fit": config.data.fit}
+    beside = {arm: _likeness(one, pictures, compute) for arm, one in trained.items()}
     for arm, path in ((REAL, folder.real_classifier_weights), (chosen, folder.classifier_weights)):
         known = {} if critic_description is None else {"critic": critic_description}
         built_on = {name: known[name] for name in trained[arm].network.needs}
         description = _describe(config, image, built_on, trained[arm], arm, facts)
-        weights.write(path, trained[arm].network, description)
+        weights.write(path, trained[arm].network, description, beside[arm])
 
-    # Judge.
+    # Judge; from here on the test part is looked at.
+    digests = {provenance.file_sha256(path) for path in (folder.real_classifier_weights, folder.classifier_weights)}
+    look = ledger.record(folder, (images.sha256[place] for place in split.test), digests, command)
     judged = {(arm, part): _judge(trained[arm], pictures[part], image, compute) for arm in trained for part in JUDGED}
     _write_predictions(folder, images, split, judged)
     result = _classification(config, folder, image, pictures["test"].groups, trained, judged, chosen)
+    result["look"] = look.as_table()
     rundir.write_json(folder.classification, result)
     for arm, one in trained.items():
         progress.say(f"classifier, {arm}: {one.steps} steps, best after epoch {one.best_epoch}, {one.stopped}")
@@ -101,6 +107,11 @@ def compare_arms(
 
 def _pictures(images: ImageSet, index: np.ndarray, image: ImageSpec) -> Pictures:
     return Pictures(Rows(images.at(image.size), index), images.labels[index], images.groups[index])
+
+
+def _likeness(trained: Trained, pictures: Mapping[str, Pictures], compute: Compute) -> dict[str, Tensor]:
+    known = likeness.fit(trained.network, pictures["train"].pixels, pictures["validation"].pixels, compute)
+    return known.as_tensors() if known else {}
 
 
 def _train(
