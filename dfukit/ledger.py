@@ -45,8 +45,8 @@ def record(run: RunDir | None, sha256: Iterable[str], weights: Iterable[str], co
     the look it was before. A line holds the time, the command, the run's name and digests, and no file's name.
     Raises DataError where the ledger cannot be written: a look that is not counted must not be had.
     """
-    part = _digest(sha256)
-    look = _digest(weights)
+    part = digest(sha256)
+    look = digest(weights)
     line = {
         "time": datetime.now(UTC).isoformat(timespec="microseconds"),
         "command": command,
@@ -73,7 +73,8 @@ def ordinal(number: int) -> str:
     return f"{number}{'th' if number % 100 in (11, 12, 13) else endings.get(number % 10, 'th')}"
 
 
-def _digest(digests: Iterable[str]) -> str:
+def digest(digests: Iterable[str]) -> str:
+    """One digest of a set of pictures, or of weights, from theirs; their order does not count."""
     return hashlib.sha256("\n".join(sorted(digests)).encode()).hexdigest()
 
 

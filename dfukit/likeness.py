@@ -15,7 +15,6 @@ from contextlib import contextmanager
 import numpy as np
 import torch
 from attrs import frozen
-from scipy import stats
 from torch import Tensor, nn
 
 from dfukit import fitting
@@ -28,7 +27,7 @@ PICTURES = 1000
 """Training and validation pictures that are looked at, at most."""
 FEWEST_TRAINING = 20
 """Training pictures below which nothing is kept: their mean would say too much of each of them."""
-FEWEST_HELD_OUT = 5
+FEWEST_HELD_OUT = 10
 """Held-out pictures below which there is no limit."""
 SHARE = 0.99
 """Of pictures like the held-out ones, so many lie within the limit."""
@@ -148,14 +147,10 @@ def _mahalanobis(
 
 
 def _limit(distances: np.ndarray) -> float:
-    """The larger of two bounds for a new picture of the same kind.
+    """The distance that a new picture of the same kind exceeds in 1 of 100 cases.
 
-    The quantile that a new one exceeds in 1 of 100 cases (the largest, where there are fewer than 99), and, for few
-    held-out pictures, the prediction limit of a log-normal sample of that size.
+    It is the quantile that holds for any distribution (the conformal one, Vovk et al. 2005). Fewer than 99 held-out
+    pictures bear no such limit: then it is the largest of their n distances, exceeded in 1 of n + 1 cases.
     """
     ordered = np.sort(distances)
-    n = len(ordered)
-    quantile = ordered[min(math.ceil((n + 1) * SHARE), n) - 1]
-    logs = np.log(np.maximum(ordered, 1e-12))
-    spread = float(stats.t.ppf(SHARE, n - 1)) * float(logs.std(ddof=1)) * math.sqrt(1 + 1 / n)
-    return max(float(quantile), math.exp(float(logs.mean()) + spread), 1e-12)
+    return max(float(ordered[min(math.ceil((len(ordered) + 1) * SHARE), len(ordered)) - 1]), 1e-12)

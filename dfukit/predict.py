@@ -56,6 +56,11 @@ class Prediction:
     def as_table(self) -> dict[str, Any]:
         return attrs.asdict(self)
 
+    def as_text(self) -> str:
+        """One line for a person."""
+        far = f"  unlike the training pictures ({self.distance:.1f} times the limit)" if self.unlike else ""
+        return f"{self.path}  {self.positive} {self.score:.3f}  called {self.call}  {self.milliseconds:.0f} ms{far}"
+
 
 @frozen(eq=False)
 class LoadedClassifier:
@@ -92,6 +97,15 @@ class LoadedClassifier:
         facts = self.description.facts
         chosen = facts.get("operating_threshold")
         return float(facts.get("threshold", 0.5) if chosen is None else chosen)
+
+    @property
+    def about_calls(self) -> str:
+        """One line on the threshold and where it comes from."""
+        chosen = "which no sensitivity was chosen for"
+        if self.target_sensitivity is not None:
+            chosen = f"chosen on the validation part for a sensitivity of {self.target_sensitivity:.0%}"
+        unknown = "" if self.likeness else "; these weights do not tell pictures unlike the training set"
+        return f"called {self.positive} from a score of {self.threshold:.3f} on, {chosen}{unknown}"
 
     def predict(
         self, images: Iterable[Picture], *, batch: int = 1, progress: Progress | None = None

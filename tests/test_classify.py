@@ -390,7 +390,15 @@ def test_a_loaded_classifier_gives_the_scores_of_the_run(finished: Finished, tmp
     assert [one.score for one in predictions] == pytest.approx([expected] * 3, abs=1e-6)
     assert {one.positive for one in predictions} == {"infected"}
     assert predictions[0].path == str(tmp_path / "foot.png")
-    assert set(predictions[0].as_table()) == {"path", "positive", "score", "milliseconds"}
+    assert set(predictions[0].as_table()) == {
+        "path",
+        "positive",
+        "score",
+        "call",
+        "unlike",
+        "distance",
+        "milliseconds",
+    }
 
 
 def test_a_picture_in_memory_goes_the_way_of_a_file(finished: Finished, tmp_path: Path) -> None:
