@@ -35,8 +35,11 @@ and not the critic, which would tell best who was in the training data. Patients
 - `dfukit verify` with the name of this folder checks all of it and prints the SHA-256 of SHA256SUMS: get that number
   from the sender by another way, and compare.
 - `dfukit verify` with `--picture` and a file says whether that is one of these synthetic pictures.
-- `dfukit sample` draws more pictures from the generator. No audit has seen those: what was taken out of this set can
-  be drawn again.
+- `dfukit sample` draws more pictures from the generator. No audit has seen those.
+"""
+DRAWN_AGAIN = """\
+- {flagged} pictures were taken out of this set as copies of training pictures. The generator can still draw them: do
+  not ask it for the numbers that the manifest leaves out.
 """
 FILES = {
     "generator.safetensors": "the generator",
@@ -76,7 +79,7 @@ def export(run: RunDir, out: Path, classifier: bool = False, progress: Progress 
     `out` exists or cannot be written.
     """
     progress = progress or Silent()
-    _check(run, classifier)
+    flagged = _check(run, classifier)
     if out.exists():
         raise ConfigError(f"--out {out} exists: name a new folder")
     resolved = configuration.resolve(registry.load(), file=run.config)
@@ -103,19 +106,25 @@ def export(run: RunDir, out: Path, classifier: bool = False, progress: Progress 
                 rundir.write_json(target, _without_private(rundir.read_json(source), private.free_text))
         if run.predictions.is_file():
             rundir.write_text(staged.predictions, _anonymous(run.predictions))
-        report.write_shared(run, resolved, images, split, staged)
-        _say_what_is_in_it(staged)
+        page, card = report.render(run, resolved, images, split, share=True)
+        rundir.write_text(staged.report, page)
+        rundir.write_text(staged.model_card, card + _about(staged, flagged))
         sums.write(staged.path)
         staged.path.rename(out)
     except OSError as error:
         raise ConfigError(f"--out {out}: cannot write there ({error.strerror or error})") from None
     finally:
         shutil.rmtree(staged.path, ignore_errors=True)
+    if flagged:
+        progress.say(
+            f"warning: {flagged} pictures were taken out as copies, and the generator in {out} draws them again when "
+            f"asked for the numbers that the manifest leaves out; release.max_copies = 0 holds such a run back"
+        )
     return Bundle(out, len(rows), sums.digest(out))
 
 
-def _check(run: RunDir, classifier: bool) -> None:
-    """Whether the run may leave the building, as far as it knows."""
+def _check(run: RunDir, classifier: bool) -> int:
+    """Whether the run may leave the building, as far as it knows. Returns how many pictures its audit flagged."""
     again = f"dfukit run --resume {run.path}"
     for path in (run.generator_weights, run.scores, run.report, run.sums):
         if not path.is_file():
@@ -133,6 +142,7 @@ def _check(run: RunDir, classifier: bool) -> None:
         )
     if not run.manifest.is_file():
         raise DataError(f"{run.path} is not finished (it has no {run.manifest.name}): {again}")
+    return record.flagged
 
 
 def _copy(source: Path, target: Path) -> None:
@@ -188,9 +198,9 @@ def _anonymous(predictions: Path) -> str:
     return table.getvalue()
 
 
-def _say_what_is_in_it(bundle: RunDir) -> None:
-    """The model card ends with what lies beside it."""
+def _about(bundle: RunDir, flagged: int) -> str:
+    """The end of the model card: what lies beside it."""
     rows = "\n".join(
         f"| {name} | {about if (bundle.path / name).exists() else NOT_HERE} |" for name, about in FILES.items()
     )
-    rundir.write_text(bundle.model_card, bundle.model_card.read_text("utf-8") + ABOUT.format(rows=rows))
+    return ABOUT.format(rows=rows) + (DRAWN_AGAIN.format(flagged=flagged) if flagged else "")

@@ -7,6 +7,7 @@ and augmentations in [0, 1], extractors as uint8. Labels are class indices [N], 
 from __future__ import annotations
 
 import hashlib
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
@@ -270,6 +271,8 @@ class Metric(ABC):
     """The extractor that features and logits must come from; None: whichever the run uses."""
     better: ClassVar[str] = "lower"
     """"lower", "higher", or "neither" where the figure is no quality (a copy alarm)."""
+    bounds: ClassVar[tuple[float, float]] = (-math.inf, math.inf)
+    """The values that its figures can have: intervals end there."""
     floor: ClassVar[bool] = True
     """Whether real-against-real halves mean something for it."""
     audit: ClassVar[bool] = False

@@ -38,6 +38,7 @@ from dfukit.interfaces import Critic, Step
 from dfukit.interrupt import continued_by
 from dfukit.predict import LoadedClassifier, load_classifier
 from dfukit.progress import Progress, Silent, counter
+from dfukit.provenance import file_sha256
 from dfukit.release import Release
 from dfukit.rows import Rows
 from dfukit.rundir import RunDir
@@ -190,7 +191,7 @@ def execute(config: RunConfig, folder: RunDir | None, progress: Progress, extend
         config, run = _enter(config, folder, extend, world)
         compute, images, split, image = prepare(config, run, progress, world)
         trained = train_gan(config, run, compute, images, split, image, progress, world)
-        samples = draw_samples(config, trained, split)
+        samples = draw_samples(config, run, trained, split)
         samples, verdict = score_samples(config, run, compute, images, split, samples, progress, world)
     if world.first:
         classify_arms(config, run, compute, images, split, image, samples, progress, "run")
@@ -205,7 +206,7 @@ def execute_train(config: RunConfig, folder: RunDir | None, progress: Progress, 
         config, run = _enter(config, folder, extend, world)
         compute, images, split, image = prepare(config, run, progress, world)
         trained = train_gan(config, run, compute, images, split, image, progress, world)
-        samples = draw_samples(config, trained, split)
+        samples = draw_samples(config, run, trained, split)
     if world.first:
         save_samples(run, samples)
     return Run(run)
@@ -327,9 +328,10 @@ def train_gan(
     return trained
 
 
-def draw_samples(config: RunConfig, trained: TrainedGan, split: Split) -> Samples:
+def draw_samples(config: RunConfig, folder: RunDir, trained: TrainedGan, split: Split) -> Samples:
     """The synthetic set: its classes as often as in the training part, so that being synthetic tells no class."""
-    generator = LoadedGenerator(trained.generator, trained.generator_description)
+    digest = file_sha256(folder.generator_weights)
+    generator = LoadedGenerator(trained.generator, trained.generator_description, digest)
     # A seed of its own, so that `dfukit sample RUN` draws other pictures than these.
     seed = Step(config.run.seed, 0).seed_of("synthetic set")
     return generator.sample(config.sample.count or len(split.train), seed=seed)

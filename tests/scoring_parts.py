@@ -94,6 +94,11 @@ class Raising(Colour):
         raise ValueError("a defect of the plugin")
 
 
+class Breaking(Colour):
+    def forward(self, images: Tensor) -> dict[str, Tensor]:
+        raise IndexError("no\nsuch layer")
+
+
 class SharedPatients(Metric):
     """How many patients of the one set are in the other."""
 
@@ -179,7 +184,7 @@ def offers(kind: str, **targets: type) -> tuple[Offer, ...]:
 def with_ours() -> Registry:
     """The installed plugins and those of this file."""
     installed = registries.load()
-    ours = offers("extractor", colour=Colour, absent=Absent, raising=Raising)
+    ours = offers("extractor", colour=Colour, absent=Absent, raising=Raising, breaking=Breaking)
     ours += offers("metric", shared_patients=SharedPatients, failing=Failing, infinite=Infinite, unsure=Unsure)
     ours += offers("metric", equal=Equal, views=Views, other_views=OtherViews)
     return evolve(installed, offers=installed.offers + ours)

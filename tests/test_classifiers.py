@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
 import socket
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-import huggingface_hub
 import pytest
 import timm
 import torch
+from local_hub import empty_cache, put, serving
 from safetensors.torch import save_file
 
 from dfukit import registry, weights
@@ -172,35 +169,10 @@ def test_describing_the_classifiers_imports_nothing_heavy() -> None:
 # Pretrained weights.
 
 
-class _Hub(BaseHTTPRequestHandler):
-    """Answers for one file as the model hub does."""
-
-    content = b""
-
-    def do_HEAD(self) -> None:
-        found = self.path == f"/timm/{SMALL}/resolve/main/model.safetensors"
-        self.send_response(200 if found else 404)
-        if found:
-            self.send_header("ETag", f'"{hashlib.sha256(self.content).hexdigest()}"')
-            self.send_header("X-Repo-Commit", "0123456789abcdef0123456789abcdef01234567")
-        self.send_header("Content-Length", str(len(self.content)) if found else "0")
-        self.end_headers()
-
-    def do_GET(self) -> None:
-        self.do_HEAD()
-        self.wfile.write(self.content)
-
-    def log_message(self, format: str, *args: object) -> None:
-        pass
-
-
 @pytest.fixture
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty cache of the hub."""
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
-    monkeypatch.delenv("DFUKIT_OFFLINE", raising=False)
-    return tmp_path / "hub"
+    return empty_cache(tmp_path, monkeypatch)
 
 
 @pytest.fixture(scope="module")
@@ -214,22 +186,9 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def hub(published: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(_Hub, "content", published.read_bytes())
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _Hub)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{server.server_port}")
-    yield
-    server.shutdown()
-    server.server_close()
-
-
-def put(cache: Path, content: bytes) -> None:
-    """Lay a file into the cache as the hub's client does."""
-    folder = cache / f"models--timm--{SMALL}"
-    (folder / "refs").mkdir(parents=True)
-    (folder / "refs" / "main").write_text("c0ffee")
-    (folder / "snapshots" / "c0ffee").mkdir(parents=True)
-    (folder / "snapshots" / "c0ffee" / "model.safetensors").write_bytes(content)
+    with serving(f"timm/{SMALL}", published.read_bytes()) as address:
+        monkeypatch.setenv("HF_ENDPOINT", address)
+        yield
 
 
 def has_published(network: Classifier, published: Path) -> bool:
@@ -241,7 +200,7 @@ def test_pretrained_weights_come_from_the_cache_without_a_network(
     cache: Path, published: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DFUKIT_OFFLINE", "1")
-    put(cache, published.read_bytes())
+    put(cache, f"timm/{SMALL}", published.read_bytes())
     network = build("timm_lstm", pretrained="auto")
     assert network.prepare(Parts()) == f"{SMALL}: pretrained weights of timm/{SMALL}, revision c0ffee"
     assert has_published(network, published)
@@ -291,7 +250,7 @@ def test_insisting_on_pretrained_weights_that_cannot_be_had_is_an_error(
 
 
 def test_a_damaged_file_in_the_cache_is_named(cache: Path) -> None:
-    put(cache, b"\x80\x04no tensors")
+    put(cache, f"timm/{SMALL}", b"\x80\x04no tensors")
     assert "random initial weights" in build("timm_lstm", pretrained="auto").prepare(Parts())
     with pytest.raises(WeightsError, match=r"model\.safetensors does not fit"):
         build("timm_lstm", pretrained="true").prepare(Parts())

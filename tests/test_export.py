@@ -24,6 +24,7 @@ import dfukit
 from dfukit import ConfigError, DataError, ReleaseCheckError, rundir, sums
 from dfukit.export import export
 from dfukit.images import resize
+from dfukit.progress import Lines
 from dfukit.rundir import RunDir
 from dfukit.verify import verify
 
@@ -214,6 +215,15 @@ def test_a_run_that_was_changed_since_it_ended_is_not_exported(again: RunDir, tm
     rundir.write_json(again.release, {**rundir.read_json(again.release), "pictures": 11})
     with pytest.raises(DataError, match=r"release\.json was changed since"):
         export(again, tmp_path / "bundle")
+
+
+def test_what_was_flagged_can_be_drawn_again_and_the_export_says_so(
+    again: RunDir, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    record(again, flagged=2)
+    export(again, tmp_path / "bundle", progress=Lines())
+    assert "2 pictures were taken out as copies, and the generator" in capsys.readouterr().err
+    assert "2 pictures were taken out of this set" in (tmp_path / "bundle" / "README.md").read_text("utf-8")
 
 
 def test_a_folder_that_exists_is_not_written_into(made: Clinic, tmp_path: Path) -> None:

@@ -7,7 +7,6 @@ import io
 import platform
 import re
 import shutil
-from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +14,7 @@ import pytest
 from attrs import evolve
 from PIL import Image
 from report_folder import SIZE, STEPS, Finished, finished_run
+from report_words import Text, as_photographs, words, written
 
 from dfukit import report, rundir
 from dfukit.images import Split, resize
@@ -22,29 +22,6 @@ from dfukit.report import numbers, page, pictures, training
 from dfukit.report.facts import read_facts
 
 URI = re.compile(r"data:image/jpeg;base64,([A-Za-z0-9+/=]+)")
-
-
-class Text(HTMLParser):
-    """The words of a page, without style, as one line."""
-
-    def __init__(self, html: str) -> None:
-        super().__init__()
-        self.words: list[str] = []
-        self.hidden = 0
-        self.feed(html)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.hidden += tag in ("style", "svg")
-
-    def handle_endtag(self, tag: str) -> None:
-        self.hidden -= tag in ("style", "svg")
-
-    def handle_data(self, data: str) -> None:
-        if not self.hidden:
-            self.words.append(data)
-
-    def __str__(self) -> str:
-        return " ".join("".join(self.words).split())
 
 
 @pytest.fixture(scope="module")
@@ -70,20 +47,6 @@ def html(finished: Finished) -> str:
 def text(html: str) -> str:
     """Its words."""
     return str(Text(html))
-
-
-def written(run: Finished, share: bool = False) -> str:
-    report.write(run.folder, run.config, run.images, run.split, share)
-    return run.folder.report.read_text("utf-8")
-
-
-def words(run: Finished, share: bool = False) -> str:
-    return str(Text(written(run, share)))
-
-
-def as_photographs(run: Finished) -> Finished:
-    """The same pictures, taken for photographs of patients."""
-    return evolve(run, images=evolve(run.images, phantom=False, name="clinic_archive"))
 
 
 def test_the_page_refers_to_nothing_outside_itself(html: str) -> None:
@@ -155,7 +118,7 @@ def test_one_arm_alone_answers_nothing(run: Finished) -> None:
 def test_scores_stand_with_interval_n_and_real_vs_real(text: str) -> None:
     assert "kd[r64]@test" in text
     assert "0.5071 (0.4057 to 0.6085)" in text
-    assert "0.034" in text
+    assert "0.034 (0.017 to 0.051)" in text
     assert "16 real, 16 synthetic" in text
     assert "synthetic at the same n = 8: 0.5578" in text
 
@@ -165,7 +128,36 @@ def test_a_score_that_could_not_be_had_names_reason_and_remedy_once(text: str) -
 
 
 def test_psnr_and_ssim_are_read_as_copy_alarm(text: str) -> None:
-    assert text.index("Copy alarm, not quality") < text.index("PSNR to the nearest real picture")
+    audit, alarm = text.index("The audit for copies"), text.index("Copy alarm, not quality")
+    assert audit < alarm < text.index("PSNR to the nearest real picture")
+    assert re.search(r"17\.31 \(13\.85 to 20\.77\) ?17\.92", text)
+
+
+def test_a_score_within_the_floor_says_so_beside_itself(html: str) -> None:
+    of_test = html[html.index('<th scope="row">kd[r64]@test') :]
+    of_train = html[html.index('<th scope="row">kd[r64]<') : html.index('<th scope="row">kd[r64]@test')]
+    assert "below the measurement floor at this n" in of_test[: of_test.index("</tr>")]
+    assert "below the measurement floor" not in of_train[: of_train.index("</tr>")]
+
+
+def test_each_class_has_its_scores_with_n_interval_and_floor(html: str) -> None:
+    table = html[html.index("Each class by itself") :]
+    table = table[: table.index("</table>")]
+    assert re.findall(r'<th scope="col">([^<]+)', table) == ["Score", "infected", "non_"]
+    cell = "0.012 (0.3298 to 0.4948)below the measurement floor at this nreal vs real 0.012 (0.006 to 0.018)8 real, 8"
+    assert cell in str(Text(table))
+    assert table.count('data-label="infected"') == 3
+
+
+def test_a_class_that_could_not_be_scored_gives_the_reason(run: Finished) -> None:
+    scores = rundir.read_json(run.folder.scores)
+    scores["kd[r64]"]["classes"]["infected"] |= {
+        "value": None,
+        "interval": None,
+        "reason": "needs at least 10 pictures",
+    }
+    rundir.write_json(run.folder.scores, scores)
+    assert "–needs at least 10 pictures" in words(run)
 
 
 def test_the_split_is_checked_on_the_page_itself(run: Finished) -> None:
@@ -224,10 +216,10 @@ def test_each_sample_of_the_kept_step_stands_beside_its_nearest_training_picture
     copied = int(run.split.train[3])
     grid[:SIZE, :SIZE] = run.images.at(SIZE)[copied]
     Image.fromarray(grid).save(run.folder.sample_grid(200))
-    found = pictures.neighbours(run.folder, run.images, run.split, SIZE, 200, share=False)
+    found = pictures.neighbours(run.folder, run.images, run.split, SIZE, 200)
     assert found is not None
     assert len(found.pairs) == 64
-    assert found.pairs[0].psnr == np.inf
+    assert found.pairs[0].caption == "identical"
     assert found.pairs[0].nearest is not None
     assert found.pairs[0].nearest.uri == pictures.uri(run.images.at(SIZE)[copied])
     assert "identical" in words(run)
@@ -254,6 +246,9 @@ def test_the_nearest_picture_has_the_smallest_mean_squared_error() -> None:
         "predictions.csv",
         "samples",
         "synthetic",
+        "release.json",
+        "flagged",
+        "generator.safetensors",
     ],
 )
 def test_a_missing_part_of_the_run_leaves_a_page_without_it(run: Finished, name: str) -> None:
@@ -330,6 +325,15 @@ def test_a_shared_page_holds_no_real_pixels(run: Finished) -> None:
     assert "Real picture" not in written(as_photographs(run), share=True)
 
 
+def test_render_gives_what_write_writes_and_writes_nothing(run: Finished) -> None:
+    for file in (run.folder.report, run.folder.model_card):
+        file.unlink(missing_ok=True)
+    html, card = report.render(run.folder, run.config, run.images, run.split, True)
+    assert not any(file.exists() for file in (run.folder.report, run.folder.model_card))
+    assert html == written(run, share=True)
+    assert card == run.folder.model_card.read_text("utf-8")
+
+
 def test_a_shared_page_holds_no_path_file_patient_or_host(run: Finished, tmp_path: Path) -> None:
     archive = tmp_path / "clinic_archive"
     config = evolve(
@@ -345,7 +349,11 @@ def test_a_shared_page_holds_no_path_file_patient_or_host(run: Finished, tmp_pat
     ]
     data["excluded"].append({"path": "x.jpg", "reason": f"cannot open {archive}/infected/x.jpg: see visit_notes.jpg"})
     rundir.write_json(run.folder.data, data)
+    record = rundir.read_json(run.folder.release)
+    record["checks"][0]["text"] += f", in {archive}/infected/x.jpg of patient 'patient_0003'"
+    rundir.write_json(run.folder.release, record)
     scores = rundir.read_json(run.folder.scores)
+    scores["copies"]["statement"] += f" of {run.images.paths[0]}"
     scores["kid"] = {
         "value": None,
         "n": [1, 1],
@@ -407,7 +415,10 @@ def test_the_model_card_says_what_how_and_for_what(run: Finished) -> None:
         "load_generator",
         "load_classifier",
         "To be filled in",
-        "| kd[r64]@test | 0.5071 | 0.4057 to 0.6085 | 0.034 |",
+        "| kd[r64]@test | 0.5071, below the measurement floor at this n | 0.4057 to 0.6085 | 0.034 (0.017 to 0.051) |",
+        "the audit finds 97% of planted copies",
+        "| cropped | 93.8% | 87.8% to 97.8% | 16 |",
+        "Release check: passed.",
         "| AUROC | 0.800 (0.700 to 0.900)",
         "## Intended use",
         "## Limits",
@@ -419,7 +430,7 @@ def test_the_model_card_says_what_how_and_for_what(run: Finished) -> None:
 def test_tables_of_the_model_card_have_equal_columns_in_every_row(run: Finished) -> None:
     written(run)
     rows = re.findall(r"(?:^\|.*\n)+", run.folder.model_card.read_text("utf-8"), re.MULTILINE)
-    assert len(rows) == 3
+    assert len(rows) == 4
     for table in rows:
         assert len({line.count("|") for line in table.splitlines()}) == 1
 

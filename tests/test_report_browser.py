@@ -11,11 +11,12 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from attrs import evolve
 from report_folder import finished_run
 
-from dfukit import report
+from dfukit import manifest, report, rundir
 
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 FLAGS = (
@@ -30,6 +31,9 @@ FLAGS = (
 )
 WIDTHS = (360, 1200)
 SCHEMES = ("light", "dark")
+SCREENS = tuple((width, scheme) for width in WIDTHS for scheme in SCHEMES)
+PAPER = (703, "print")
+"""A4 less its margins, at 96 dots an inch."""
 LOOK = """
 const frames = [...document.querySelectorAll('iframe')];
 const rgba = text => {
@@ -68,6 +72,7 @@ function look(frame) {
     nameless: images.filter(i => !i.alt.trim()).length
       + drawings.filter(d => d.getAttribute('role') !== 'img' || !d.getAttribute('aria-label')).length,
     pale,
+    cut: [...page.querySelectorAll('figure, tr')].filter(e => view.getComputedStyle(e).breakInside !== 'avoid').length,
     headings: [...page.querySelectorAll('h1, h2, h3')].map(h => Number(h.tagName[1])),
   };
 }
@@ -87,11 +92,13 @@ def browse(folder: Path, *arguments: str) -> str:
 
 def seen(page: str, folder: Path) -> dict[tuple[int, str], dict[str, Any]]:
     """What a script finds in copies of the page, by width and colour scheme."""
-    cases = [(width, scheme) for width in WIDTHS for scheme in SCHEMES]
+    cases = [*SCREENS, PAPER]
     frames = []
     for width, scheme in cases:
         never_or_always = "min-width: 1px" if scheme == "dark" else "max-width: 1px"
         copy = page.replace("(prefers-color-scheme: dark)", f"({never_or_always})")
+        if scheme == "print":
+            copy = copy.replace("@media print", "@media all")
         frames.append(f'<iframe width="{width}" height="800" style="border: 0" srcdoc="{html.escape(copy)}"></iframe>')
     file = folder / "frames.html"
     file.write_text(f'<meta charset="utf-8"><body>{"".join(frames)}<script>{LOOK}</script>', "utf-8")
@@ -120,9 +127,9 @@ def test_nothing_sticks_out_of_a_phone_or_a_desktop(views: dict[tuple[int, str],
         assert view["sticking"] == []
 
 
-def test_every_picture_is_shown_and_has_a_text(views: dict[tuple[int, str], dict[str, Any]]) -> None:
+def test_every_picture_is_shown_and_has_a_text(page: Path, views: dict[tuple[int, str], dict[str, Any]]) -> None:
     for view in views.values():
-        assert view["pictures"] > 12
+        assert view["pictures"] == page.read_text("utf-8").count("<img ") >= 6
         assert (view["broken"], view["nameless"]) == (0, 0)
 
 
@@ -138,8 +145,30 @@ def test_headings_go_down_one_level_at_a_time(views: dict[tuple[int, str], dict[
     assert all(below - above <= 1 for above, below in pairwise(levels))
 
 
+def test_paper_cuts_no_pair_of_pictures_and_no_row_in_two(views: dict[tuple[int, str], dict[str, Any]]) -> None:
+    assert views[PAPER]["cut"] == 0
+
+
+def test_tables_of_many_classes_stay_on_the_page(tmp_path: Path) -> None:
+    run = finished_run(tmp_path)
+    classes = tuple(f"stage_{number}_of_the_wound" for number in range(12))
+    labels = np.arange(len(run.images.labels)) % len(classes)
+    images = evolve(run.images, classes=classes, positive=classes[0], labels=labels)
+    scores = rundir.read_json(run.folder.scores)
+    for entry in scores.values():
+        if own := entry.get("classes"):
+            entry["classes"] = dict.fromkeys(classes, own["infected"])
+    rundir.write_json(run.folder.scores, scores)
+    report.write(run.folder, run.config, images, run.split, False)
+    for case, view in seen(run.folder.report.read_text("utf-8"), tmp_path).items():
+        assert view["overflow"] <= 0, case
+        assert view["sticking"] == [], case
+
+
 def test_long_names_stay_on_the_page(tmp_path: Path) -> None:
     run = finished_run(tmp_path)
+    flagged = run.folder.flagged / manifest.FLAGGED_FILE
+    rundir.write_text(flagged, flagged.read_text("utf-8").replace("mirrored", "mirrored_and_cropped_and_brighter" * 2))
     long = ("infected_" * 6 + "a", "B" * 60)
     images = evolve(run.images, classes=long, positive=long[0])
     config = evolve(run.config, report=evolve(run.config.report, title="T" * 90))

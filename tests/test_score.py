@@ -142,6 +142,16 @@ def test_a_metric_that_fails_takes_no_other_score_with_it(registry: Registry) ->
     assert content["kd[colour]"]["value"] is not None
 
 
+def test_an_extractor_that_fails_at_work_takes_no_score_of_pixels_with_it(registry: Registry) -> None:
+    content = scores_of(
+        {"train": pictures(0, 40)}, pictures(2, 30), ["equal", "kd", "fd", "psnr"], registry, extractor="breaking"
+    )
+    for name in ("equal", "kd[breaking]", "fd[breaking]"):
+        assert content[name]["reason"] == "the extractor breaking failed: IndexError: no such layer"
+        assert content[name]["n"] == [40, 30]
+    assert content["psnr"]["value"] is not None
+
+
 def test_a_value_that_is_not_finite_is_null_with_its_reason(registry: Registry) -> None:
     content = scores_of({"train": pictures(0, 40)}, pictures(2, 30), ["infinite"], registry, extractor="colour")
     assert content["infinite[colour]"]["reason"] == "not a finite number (inf)"

@@ -160,3 +160,19 @@ def test_classes_notes_and_statements_are_read_in_the_table() -> None:
         "copies: none found; the audit finds 97% of planted copies",
         "kd of ulcer: too few",
     ]
+
+
+def test_small_pictures_from_files_are_scored_as_they_are(tmp_path: Path) -> None:
+    """On the way through 256x256 pixels would change, and a run's set would score otherwise than its files."""
+    real, fake = pictures(0, 24), pictures(1, 24)
+    files = kd(save(tmp_path / "real", real, ("",)), save(tmp_path / "fake", fake, ("",)))
+    assert files["kd[r64]"]["value"] == kd(real, fake)["kd[r64]"]["value"]
+
+
+def test_intervals_end_where_a_figure_does(tmp_path: Path) -> None:
+    names = ("fd", "precision", "coverage", "density")
+    scores = score_folders(pictures(0, 24), pictures(1, 24), metrics=names, extractor_settings=R64, device="cpu")
+    for name in ("precision[r64]", "coverage[r64]"):
+        assert 0 <= scores[name]["interval"][0] <= scores[name]["interval"][1] <= 1
+    assert scores["fd[r64]"]["interval"][0] >= 0
+    assert scores["density[r64]"]["interval"][0] >= 0

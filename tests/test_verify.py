@@ -19,7 +19,7 @@ from PIL import Image
 from release_folder import Clinic, clinic
 
 import dfukit
-from dfukit import DataError, lookup, manifest, provenance, rundir, scoring, sums, weights
+from dfukit import DataError, lookup, manifest, provenance, rundir, sums, weights
 from dfukit.export import export
 from dfukit.finding import Finding
 from dfukit.rundir import RunDir
@@ -317,7 +317,6 @@ def test_a_file_that_has_lost_its_shape_is_no_traceback(bundle: RunDir, name: st
     assert (name, "sha256") in found(bundle)
 
 
-@pytest.mark.skipif(not hasattr(scoring, "rescore"), reason="scores are not recomputed here")
 def test_a_changed_score_of_a_run_is_named_with_what_it_should_be(sound: dict[str, Path], tmp_path: Path) -> None:
     run = RunDir(Path(shutil.copytree(sound["run"], tmp_path / "run")))
     true = json.loads(run.scores.read_text())["kd[r64]"]["value"]

@@ -54,13 +54,17 @@ class Limits:
 
 @frozen(eq=False)
 class Picture:
-    """A decoded picture, uint8 [256, 256, 3], with what is worth knowing of its file; `text`: letters burned in."""
+    """A decoded picture, uint8 [256, 256, 3], with what is worth knowing of its file; `text`: letters burned in.
+
+    `native`, uint8 [W, W, 3], are the file's own pixels where it is a small square: resizing twice would change them.
+    """
 
     pixels: np.ndarray
     width: int
     height: int
     format: str
     text: bool
+    native: np.ndarray | None
 
 
 def set_up() -> bool:
@@ -113,10 +117,13 @@ def _decode(file: BufferedReader, box: Box | None, limits: Limits) -> Picture:
     # Whoever applied the orientation, Pillow's reader or `_upright`: the longer side tells whether it was a turn.
     width, height = sorted(stored, reverse=image.width >= image.height)
     image = _resizable(image)
+    native = None
+    if box is None and image.width == image.height < SIDE:
+        native = np.asarray(_to_srgb(image, profile))
     scale = image.width / width, image.height / height
     image = _fit(image, _area(box, width, height), scale, limits.fit)
     pixels = np.asarray(_to_srgb(image, profile))
-    return Picture(pixels, width, height, kind, has_burned_in_text(pixels))
+    return Picture(pixels, width, height, kind, has_burned_in_text(pixels), native)
 
 
 def _open(file: BufferedReader, limits: Limits) -> Image.Image:

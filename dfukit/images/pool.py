@@ -44,7 +44,10 @@ class Job:
 
 @frozen(eq=False)
 class Decoded:
-    """What became of a job: pixels uint8 [256, 256, 3], or the reason why there are none."""
+    """What became of a job: pixels uint8 [256, 256, 3], or the reason why there are none.
+
+    `native`, uint8 [W, W, 3], are the file's own pixels where it is a square smaller than that.
+    """
 
     sha256: bytes
     reason: str | None
@@ -53,6 +56,7 @@ class Decoded:
     height: int = 0
     format: str = ""
     text: bool = False
+    native: np.ndarray | None = None
 
 
 def decode_all(jobs: Iterable[Job], settings: DataSettings, workers: int = 0) -> Generator[Decoded, None, None]:
@@ -177,10 +181,11 @@ class _Decoder:
             answer = json.loads(line) if line.endswith(b"\n") else None
             if answer is None or "width" not in answer:
                 return answer, b"", slow.is_set()
-            body = process.stdout.read(SIDE * SIDE * 3)
+            size = SIDE * SIDE * 3 + answer["native"]
+            body = process.stdout.read(size)
         finally:
             timer.cancel()
-        return (answer if len(body) == SIDE * SIDE * 3 else None), body, slow.is_set()
+        return (answer if len(body) == size else None), body, slow.is_set()
 
     def _stop(self) -> int | None:
         process, self._process = self._process, None
@@ -203,5 +208,8 @@ def _decoded(answer: dict[str, Any], body: bytes) -> Decoded:
     sha256 = bytes.fromhex(answer["sha256"])
     if answer["reason"] is not None:
         return Decoded(sha256, answer["reason"])
-    pixels = np.frombuffer(body, np.uint8).reshape(SIDE, SIDE, 3)
-    return Decoded(sha256, None, pixels, answer["width"], answer["height"], answer["format"], answer["text"])
+    pixels = np.frombuffer(body, np.uint8, SIDE * SIDE * 3).reshape(SIDE, SIDE, 3)
+    native = None
+    if answer["native"]:
+        native = np.frombuffer(body, np.uint8, offset=pixels.size).reshape(answer["width"], answer["height"], 3)
+    return Decoded(sha256, None, pixels, answer["width"], answer["height"], answer["format"], answer["text"], native)

@@ -44,7 +44,8 @@ def _answer(path: Path, box: list[float] | None, limits: Limits) -> tuple[dict[s
     except OSError as error:
         return answer | {"reason": f"cannot be read: {error.strerror or error}"}, b""
     about = {"width": picture.width, "height": picture.height, "format": picture.format, "text": picture.text}
-    return answer | about, picture.pixels.tobytes()
+    native = b"" if picture.native is None else picture.native.tobytes()
+    return answer | about | {"native": len(native)}, picture.pixels.tobytes() + native
 
 
 def _send(answers: IO[bytes], answer: dict[str, Any], pixels: bytes = b"") -> None:

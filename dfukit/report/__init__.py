@@ -10,7 +10,7 @@ from dfukit.report.facts import read_facts
 from dfukit.report.privacy import Redaction
 from dfukit.rundir import RunDir
 
-__all__ = ["render", "write", "write_shared"]
+__all__ = ["render", "write"]
 
 
 def write(folder: RunDir, config: RunConfig, images: ImageSet, split: Split, share: bool) -> None:
@@ -22,17 +22,6 @@ def write(folder: RunDir, config: RunConfig, images: ImageSet, split: Split, sha
     html, card = render(folder, config, images, split, share)
     rundir.write_text(folder.report, html)
     rundir.write_text(folder.model_card, card)
-
-
-def write_shared(folder: RunDir, config: RunConfig, images: ImageSet, split: Split, bundle: RunDir) -> None:
-    """Write the shareable report and the model card of a run into a bundle.
-
-    The report shows what is in the bundle: no sample grids, whose pictures no audit has seen.
-    """
-    facts = read_facts(folder, images)
-    private = Redaction.of_run(folder, config, images)
-    rundir.write_text(bundle.report, page.report(bundle, config, images, split, facts, private, True))
-    rundir.write_text(bundle.model_card, page.model_card(bundle, config, images, split, facts, private))
 
 
 def render(folder: RunDir, config: RunConfig, images: ImageSet, split: Split, share: bool) -> tuple[str, str]:

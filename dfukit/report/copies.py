@@ -79,10 +79,10 @@ def audit(facts: Facts, clean: Callable[[str], str], drawn: str) -> Audit | None
     entry = facts.scores.get(AUDIT)
     if not isinstance(entry, dict) or entry.get("value") is None:
         return None
-    figures = [_share("Flagged", entry, plural(entry["n"][1], "synthetic picture"), "of the set as it was drawn")]
+    figures = [_share("Flagged", entry, count(entry["n"][1]), "synthetic pictures of the set as it was drawn")]
     alarms = entry.get("false_alarms") or {"value": entry.get("real_vs_real")}
     if alarms["value"] is not None:
-        n = f"{plural(alarms['n'], f'{drawn} picture')}" if "n" in alarms else ""
+        n = count(alarms["n"]) if "n" in alarms else ""
         reading = f"{drawn} pictures that are no copies, called copies by the same threshold"
         figures.append(_share("False alarms", alarms, n, reading))
     if ratio := entry.get("nearest_ratio"):
@@ -97,15 +97,14 @@ def _share(name: str, entry: dict[str, Any], n: str, reading: str = "") -> Figur
 
 
 def _ratio(ratio: dict[str, Any]) -> Figure:
-    reading = "distance to the nearest training picture over that to the nearest held-out picture; at 1 a synthetic "
-    reading += "picture lies no nearer to training pictures, below 1 it leans on them"
+    reading = "nearest training over nearest held-out picture; 1: no nearer to training pictures, below 1: nearer"
     if expected := ratio.get("expected"):
-        reading += f"; {interval(expected, fixed)} where only chance decides"
+        reading += f"; by chance alone {interval(expected, fixed)}"
     return Figure(
-        "Nearest-distance ratio",
+        "Ratio of nearest distances",
         fixed(ratio["value"]),
         interval(ratio.get("interval"), fixed),
-        plural(ratio["n"], "synthetic picture"),
+        count(ratio["n"]),
         reading,
     )
 

@@ -9,10 +9,10 @@ import numpy as np
 
 from dfukit.interfaces import View
 from dfukit.progress import Progress
-from dfukit.scoring.entries import Entry
+from dfukit.scoring.entries import Entry, without
 from dfukit.scoring.halvings import halvings
 from dfukit.scoring.plan import Task
-from dfukit.scoring.trial import MIN_PICTURES, Trial
+from dfukit.scoring.trial import MIN_PICTURES, Trial, described
 from dfukit.scoring.views import SYNTHETIC, Views
 
 Entries = dict[Task, dict[str, Entry]]
@@ -35,7 +35,11 @@ class Bench:
         """
         reads = tasks[0].reads
         other = functools.partial(self._views.view, held_out, reads) if held_out is not None else None
-        entries = self._pair(tasks, self._views.view(part, reads), self._views.view(SYNTHETIC, reads), part, other)
+        try:
+            real, fake = self._views.view(part, reads), self._views.view(SYNTHETIC, reads)
+        except Exception as error:
+            return {task: self._not_extracted(task, part, error) for task in tasks}
+        entries = self._pair(tasks, real, fake, part, other)
         divided = [task for task in tasks if task.metric.floor and _had(entries[task])]
         for label in self._views.labels_of(part) if divided else ():
             real, fake = self._views.view(part, reads, label), self._views.view(SYNTHETIC, reads, label)
@@ -46,7 +50,10 @@ class Bench:
 
     def audit(self, task: Task, part: str, held_out: str | None) -> dict[str, Entry]:
         """What an audit says of all synthetic pictures, held-out ones standing beside the real part."""
-        real, fake = self._views.whole(part, task.reads, held_out), self._views.whole(SYNTHETIC, task.reads)
+        try:
+            real, fake = self._views.whole(part, task.reads, held_out), self._views.whole(SYNTHETIC, task.reads)
+        except Exception as error:
+            return self._not_extracted(task, part, error)
         trial = Trial(task, real, fake, self._seed(task, part), self._failed)
         trial.whole()
         return trial.entries((self._views.names(part), self._views.names(SYNTHETIC)))
@@ -66,6 +73,14 @@ class Bench:
             for trial in halved:
                 trial.halve(one, other, equal, half)
         return {trial.task: trial.entries() for trial in trials}
+
+    def _not_extracted(self, task: Task, part: str, error: Exception) -> dict[str, Entry]:
+        """An extractor of a plugin may raise anything too."""
+        reason = described(f"the extractor {task.extractor}", error)
+        if reason not in self.failures:
+            self._failed(reason)
+        n = self._views.count(part), self._views.count(SYNTHETIC)
+        return {task.chosen.name: without(task.metric, n, reason)}
 
     def _seed(self, task: Task, purpose: str) -> int:
         return self._views.seed_of(f"{task.chosen.name} {purpose}")

@@ -32,7 +32,8 @@ def entry(score: Score, metric: Metric, halved: Halved | None = None, held_out: 
             made["note"] = BELOW_FLOOR
         reference = float(np.median(halved.floors)) if reference is None else reference
         if interval is None and value is not None:
-            interval = (value - halved.margin, value + halved.margin)
+            low, high = metric.bounds
+            interval = (max(low, value - halved.margin), min(high, value + halved.margin))
     return {
         **{key: _json(more) for key, more in score.details.items()},
         **made,

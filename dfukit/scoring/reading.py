@@ -211,18 +211,30 @@ def _decode(
 ) -> Decoded:
     kept, widths, lines = [], [], list(left_out)
     jobs = (Job((folder / entry.path).absolute(), entry.box) for entry in entries)
-    with _scratch(len(entries)) as file:
+    # Pictures that all have one small size are taken as they are at that size: as a run takes its synthetic ones.
+    native: set[int] = set()
+    with _scratch(len(entries)) as file, _scratch(len(entries)) as own:
         for place, decoded in enumerate(decode_all(jobs, config)):
             if decoded.pixels is None:
                 lines.append(f"left out {folder / entries[place].path}: {decoded.reason}")
             else:
                 file.write(decoded.pixels.data)
+                native.add(0 if decoded.native is None else decoded.width)
+                if decoded.native is not None and len(native) == 1:
+                    own.write(decoded.native.data)
                 kept.append(place)
                 widths.append(min(decoded.width, decoded.height))
             progress.update(task, place + 1, len(entries))
-        pixels = _mapped(file, len(kept), SIDE)
+        at_sizes = {SIDE: _mapped(file, len(kept), SIDE)}
+        if len(native) == 1 and (width := next(iter(native))):
+            at_sizes[width] = _mapped(own, len(kept), width)
     width = int(np.median(widths)) if widths else SIDE
-    return Decoded(lambda size: _resized(pixels, size), width, np.array(kept, np.int64), lines)
+    return Decoded(
+        lambda size: at_sizes[size] if size in at_sizes else _resized(at_sizes[SIDE], size),
+        width,
+        np.array(kept, np.int64),
+        lines,
+    )
 
 
 def _resized(pixels: np.ndarray, size: int) -> np.ndarray:

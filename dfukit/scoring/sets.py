@@ -107,23 +107,22 @@ class Sets(Views):
 
     def _extract(self, name: str, extractor: str, pixels: Pixels) -> Outputs:
         # Several processes, perhaps on several machines, would have to agree on what their caches hold.
-        cache = self._cache if self._world.size == 1 else None
-        if cache is None:
-            return self._compute_outputs(name, extractor, pixels)
+        if self._world.size > 1:
+            return self._features_of(name, extractor, pixels)
         key = {
             "pixels": content.of_pixels(pixels),
             "extractor": self._extractors.identity(extractor),
             **circumstances(self._compute.device.type),
         }
-        made = cache.features(key, len(pixels))
+        made = self._cache.features(key, len(pixels))
         if made is not None:
             self._progress.update(f"features of {name}", len(pixels), len(pixels), "from the cache")
             return made
-        computed = self._compute_outputs(name, extractor, pixels)
-        cache.keep_features(key, computed)
+        computed = self._features_of(name, extractor, pixels)
+        self._cache.keep_features(key, computed)
         return computed
 
-    def _compute_outputs(self, name: str, extractor: str, pixels: Pixels) -> Outputs:
+    def _features_of(self, name: str, extractor: str, pixels: Pixels) -> Outputs:
         network = self._extractors.built(extractor).to(self._compute.device)
 
         def share(rows: range) -> dict[str, np.ndarray]:

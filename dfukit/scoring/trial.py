@@ -45,7 +45,7 @@ class Trial:
         def work() -> None:
             floor, fakes = self._call(one, other), self._call(one, equal)
             spread = fakes
-            if self._fake.n // 2 != one.n and any(score.interval is None for score in fakes.values()):
+            if self._fake.n // 2 != one.n and any(score.interval is None for score in self._scores.values()):
                 spread = self._call(one, half())
             for name in floor:
                 halved = self._halved.setdefault(name, Halved(one.n))
@@ -83,8 +83,13 @@ class Trial:
         except Exception as error:
             chosen = self.task.chosen
             culprit = f"{chosen.name} of {chosen.package} {chosen.version}"
-            self._reason = f"{culprit} failed: {type(error).__name__}: {' '.join(str(error).split())[:300]}"
+            self._reason = described(culprit, error)
             self._failed(self._reason)
+
+
+def described(culprit: str, error: Exception) -> str:
+    """What a plugin raised, in one line."""
+    return f"{culprit} failed: {type(error).__name__}: {' '.join(str(error).split())[:300]}"
 
 
 def _obstacle(task: Task, real: View, fake: View) -> str | None:

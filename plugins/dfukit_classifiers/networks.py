@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import copy
-import difflib
 from typing import ClassVar
 
 import timm
 import torch
 from torch import Tensor, nn
 
+from dfukit import hub
 from dfukit.component import ImageSpec
 from dfukit.errors import ConfigError
 from dfukit.interfaces import Classifier, Parts
@@ -70,8 +70,8 @@ class TimmLstm(Classifier):
         fixed = published is not None and published.fixed_input_size
         natural = published.input_size[-1] if fixed else max(SMALLEST_INPUT, image.size)
         self.size = settings.input_size or natural
-        self.options = {"num_classes": 0, "in_chans": image.channels} | ({"img_size": self.size} if fixed else {})
-        self.backbone = timm.create_model(backbone, pretrained=False, **self.options)
+        self.options = {"in_chans": image.channels} | ({"img_size": self.size} if fixed else {})
+        self.backbone = timm.create_model(backbone, pretrained=False, num_classes=0, **self.options)
         statistics = self.backbone.pretrained_cfg
         for name in ("mean", "std"):
             values = torch.tensor(statistics[name], dtype=torch.float32)
@@ -129,11 +129,7 @@ def efficientnet_v2_m(settings: BackboneSettings, image: ImageSpec) -> TimmLstm:
 
 def any_timm(settings: TimmSettings, image: ImageSpec) -> TimmLstm:
     """The backbone of `settings.backbone`. Raises ConfigError for a name that timm does not know."""
-    if not timm.is_model(settings.backbone.partition(".")[0]):
-        near = difflib.get_close_matches(settings.backbone, timm.list_models(), n=1, cutoff=0.5)
-        guess = f', did you mean "{near[0]}"?' if near else ""
-        raise ConfigError(f"classifier.backbone {settings.backbone!r} is no timm {timm.__version__} model{guess}")
-    return TimmLstm(settings, image, settings.backbone)
+    return TimmLstm(settings, image, hub.known(settings.backbone, "classifier.backbone"))
 
 
 class CriticLstm(Classifier):

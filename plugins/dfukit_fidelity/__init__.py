@@ -3,7 +3,7 @@ density and coverage, PSNR, SSIM."""
 
 from __future__ import annotations
 
-from dfukit import Component, ConfigError, choice, frozen, hookimpl, whole
+from dfukit import Component, ConfigError, choice, frozen, hookimpl, text, whole
 
 HEUSEL = "Heusel et al., GANs Trained by a Two Time-Scale Update Rule, NeurIPS 2017"
 BINKOWSKI = "Binkowski et al., Demystifying MMD GANs, ICLR 2018"
@@ -11,6 +11,7 @@ SALIMANS = "Salimans et al., Improved Techniques for Training GANs, NeurIPS 2016
 SZEGEDY = "Szegedy et al., Rethinking the Inception Architecture for Computer Vision, CVPR 2016"
 KYNKAANNIEMI = "Kynkäänniemi et al., Improved Precision and Recall Metric for Assessing Generative Models, NeurIPS 2019"
 NAEEM = "Naeem et al., Reliable Fidelity and Diversity Metrics for Generative Models, ICML 2020"
+STEIN = "Stein et al., Exposing Flaws of Generative Model Evaluation Metrics, NeurIPS 2023"
 WANG = "Wang et al., Image Quality Assessment: From Error Visibility to Structural Similarity, IEEE TIP 13(4), 2004"
 
 
@@ -53,6 +54,13 @@ class RandomVgg16Settings:
             raise ConfigError(f"extractor.r64.size must be a multiple of 32, got {self.size}")
 
 
+@frozen
+class TimmFeaturesSettings:
+    backbone: str = text("vit_small_patch14_dinov2.lvd142m", "name of a timm model, with its weights after the dot")
+    weights: str = text("", "safetensors file of its weights; empty: the hub's cache, then the hub")
+    size: int = whole(0, "width to which pictures are brought; 0: the model's own", low=0, high=2048)
+
+
 @hookimpl
 def extractors() -> list[Component]:
     return [
@@ -69,6 +77,13 @@ def extractors() -> list[Component]:
             target="dfukit_fidelity.r64:RandomVgg16",
             summary="64 features of a randomly initialised VGG16; needs no download",
             citation=NAEEM,
+        ),
+        Component(
+            name="timm_features",
+            settings=TimmFeaturesSettings,
+            target="dfukit_fidelity.timm_features:TimmFeatures",
+            summary="pooled features of any timm backbone (extractor.timm_features.backbone), as it comes DINOv2 ViT-S",
+            citation=STEIN,
         ),
     ]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from typing import TYPE_CHECKING, ClassVar
 
@@ -23,6 +24,7 @@ class Neighbours(Metric):
 
     reads = "features"
     better = "higher"
+    bounds = (0.0, math.inf)
     name: ClassVar[str]
 
     def __init__(self, settings: NearestThreeSettings | NearestFiveSettings) -> None:
@@ -44,11 +46,13 @@ class Share(Neighbours):
     """The share of a set's pictures of which something holds.
 
     The interval is the core's, of random halves of both sets. Where fewer than FEW pictures are on one side it is
-    Wilson's (1927) instead, over pictures or patients: halves that all say 1 have no spread. In simulations of skewed
-    features at n = 60 and 200, with and without patients, this covers the mean of the figure in 88 to 100% of cases.
-    Precision is the exception: 73 to 90% where the synthetic set is narrow and beside the real one, because the
-    neighbourhoods of half a set are so much wider.
+    Wilson's (1927) instead, over pictures or patients: halves that all say 1 have no spread. In simulations at n = 60
+    and 200, with and without patients, it covers the mean of the figure in 88 to 100% of cases
+    (benchmarks/intervals.py). Precision is the exception where the synthetic set is narrow and beside the real one, 73
+    to 90%: the neighbourhoods of half a set are so much wider.
     """
+
+    bounds = (0.0, 1.0)
 
     @abstractmethod
     def holds(self, found: Neighbourhoods) -> np.ndarray:
@@ -102,8 +106,8 @@ class Density(Neighbours):
     """The mean number of real neighbourhoods that a synthetic picture lies in, by k: near 1 for a set like the real
     one, above it where synthetic pictures crowd among the commonest real ones.
 
-    The interval is the core's, of random halves of both sets; in simulations of skewed features at n = 60 and 200, with
-    and without patients, it covers the mean of the figure in 83 to 98% of cases.
+    The interval is the core's, of random halves of both sets; in the same simulations it covers the mean of the figure
+    in 83 to 98% of cases.
     """
 
     name = "density"
