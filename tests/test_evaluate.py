@@ -20,7 +20,10 @@ from dfukit.cli import main
 from dfukit.errors import ConfigError, DataError
 from dfukit.evaluate import evaluate
 from dfukit.interfaces import Step
+from dfukit.pipeline import execute_report
 from dfukit.predict import load_classifier
+from dfukit.progress import Silent
+from dfukit.report import judging
 from dfukit.rundir import RunDir
 
 
@@ -244,3 +247,17 @@ def test_the_command_prints_what_it_found(
     table: dict[str, Any] = json.loads(printed)
     assert {"positive", "runs", "look", "overlap", "warnings", "unlike"} <= set(table)
     assert 0 <= table["unlike"]["value"] <= 1
+
+
+def test_the_report_says_which_look_it_was_and_shows_the_other_place(run: RunDir, hospital: Path) -> None:
+    assert rundir.read_json(run.classification)["look"]["text"] == "first look"
+    evaluate(run.path, hospital, patient_pattern=PATTERN)
+    (place,) = judging.places(run)
+    assert (place.name, place.pictures, place.patients, place.look) == ("hospital", 20, 10, "first look")
+    assert "AUROC" in dict(place.figures)
+    execute_report(run, share=False, progress=Silent())
+    page = run.report.read_text("utf-8")
+    assert "this was the <strong>first look</strong> at this test part" in page
+    assert "On other pictures: hospital" in page
+    execute_report(run, share=True, progress=Silent())
+    assert "On other pictures" not in run.report.read_text("utf-8")
