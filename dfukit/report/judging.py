@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from attrs import frozen
@@ -24,7 +24,7 @@ class Place:
     warnings: Sequence[str]
 
 
-def look(classification: dict[str, Any] | None) -> str | None:
+def look(classification: Mapping[str, Any] | None) -> str | None:
     """ "first look"; None for figures that were made before looks were counted."""
     return ((classification or {}).get("look") or {}).get("text")
 
