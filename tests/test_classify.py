@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -303,10 +304,10 @@ class Finished:
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Finished:
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Finished]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DFUKIT_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
-        return Finished(tmp_path_factory.mktemp("runs"))
+        yield Finished(tmp_path_factory.mktemp("runs"))
 
 
 def test_a_comparison_has_the_documented_shape(finished: Finished) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -24,10 +25,10 @@ from dfukit.weights import Description
 
 
 @pytest.fixture(scope="module")
-def clinic(tmp_path_factory: pytest.TempPathFactory) -> Clinic:
+def clinic(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clinic]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DFUKIT_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
-        return Clinic(tmp_path_factory.mktemp("clinic"))
+        yield Clinic(tmp_path_factory.mktemp("clinic"))
 
 
 @pytest.fixture(scope="module")
