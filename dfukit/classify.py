@@ -2,44 +2,29 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from attrs import frozen
 from torch import Tensor
 
-from dfukit import clinical, fitting, ledger, likeness, provenance, rundir, weights
+from dfukit import clinical, comparison, fitting, ledger, likeness, predictions, provenance, rundir, weights
+from dfukit.comparison import BOTH, REAL, THRESHOLD, Judged, Rules
 from dfukit.component import ImageSpec
 from dfukit.config import RunConfig
 from dfukit.device import Compute
-from dfukit.errors import WeightsError
+from dfukit.errors import DataError, DivergedError, WeightsError
 from dfukit.fitting import Pictures, Trained
-from dfukit.images import ImageSet, Split
-from dfukit.interfaces import Critic, Parts, Step
+from dfukit.images import ImageSet, Split, check_apart
+from dfukit.interfaces import Critic, Parts
+from dfukit.predictions import About
 from dfukit.progress import Progress
 from dfukit.rows import Rows
 from dfukit.rundir import RunDir
 from dfukit.sample import Samples
 from dfukit.weights import Description
 
-REAL, BOTH = "real", "real+synthetic"
 JUDGED = ("validation", "test")
-COLUMNS = ("sha256", "patient", "group", "label", "part", "arm", "raw_score", "calibrated_score", "positive")
-"""`group` numbers the patients: the bootstrap draws them in this order, so that its intervals can be had again."""
-THRESHOLD = 0.5
-"""Calibrated score from which on a picture is called positive."""
-
-
-@frozen(eq=False)
-class Judged:
-    """Logits of an arm for the pictures of one part, its calibration, and what they really are."""
-
-    logits: np.ndarray
-    calibrated: np.ndarray
-    labels: np.ndarray
 
 
 def compare_arms(
@@ -60,9 +45,11 @@ def compare_arms(
     Writes both classifiers, the chosen one as the run's classifier, predictions.csv and classification.json, whose
     content comes back. Without samples only the arm "real" is trained. Everything reaches the classifiers at the GAN's
     size (`image.size`), so that sharpness tells neither the class nor the origin. The ledger names `command`.
-    Raises DataError for parts that cannot be trained on, DivergedError, and WeightsError where pretrained weights are
-    insisted on and not to be had.
+    Raises DataError for parts that cannot be trained on or share a patient, and for classes that are not those of the
+    pictures; DivergedError; and WeightsError where pretrained weights are insisted on and not to be had.
     """
+    _check_classes(image, images, samples)
+    check_apart(images, split)
     parts = Parts(critic=critic)
     pictures = {part: _pictures(images, getattr(split, part), image) for part in ("train", *JUDGED)}
     arms: dict[str, Pictures | None] = {REAL: None}
@@ -84,22 +71,33 @@ def compare_arms(
 
     # Choose, and write down what was chosen, before anything sees the test part.
     chosen = min(trained, key=lambda arm: trained[arm].validation_loss)
+    judged = {(arm, "validation"): _judge(trained[arm], pictures, "validation", image, compute, arm) for arm in trained}
     facts = {"phantom": images.phantom, "fit": config.data.fit}
     beside = {arm: _likeness(one, pictures, compute) for arm, one in trained.items()}
     for arm, path in ((REAL, folder.real_classifier_weights), (chosen, folder.classifier_weights)):
         known = {} if critic_description is None else {"critic": critic_description}
         built_on = {name: known[name] for name in trained[arm].network.needs}
+        operating = clinical.choose_threshold(
+            judged[arm, "validation"].labels, judged[arm, "validation"].calibrated, config.classify.target_sensitivity
+        )
+        facts |= {"operating_threshold": operating.value, "target_sensitivity": config.classify.target_sensitivity}
         description = _describe(config, image, built_on, trained[arm], arm, facts)
         weights.write(path, trained[arm].network, description, beside[arm])
 
     # Judge; from here on the test part is looked at.
     digests = {provenance.file_sha256(path) for path in (folder.real_classifier_weights, folder.classifier_weights)}
     look = ledger.record(folder, (images.sha256[place] for place in split.test), digests, command)
-    judged = {(arm, part): _judge(trained[arm], pictures[part], image, compute) for arm in trained for part in JUDGED}
-    _write_predictions(folder, images, split, judged)
-    result = _classification(config, folder, image, pictures["test"].groups, trained, judged, chosen)
+    judged |= {(arm, "test"): _judge(trained[arm], pictures, "test", image, compute, arm) for arm in trained}
+    indices = {part: getattr(split, part) for part in JUDGED}
+    about = {part: About.of(images, index, image.size) for part, index in indices.items()}
+    rundir.write_text(folder.predictions, predictions.as_csv(images, indices, about, judged))
+    result = _classification(config, folder, images, pictures["test"].groups, about["test"], trained, judged, chosen)
     result["look"] = look.as_table()
     rundir.write_json(folder.classification, result)
+    for name, reason in result["columns_left_out"].items():
+        progress.say(f"no figures by the manifest's column {name}: {reason}")
+    for warning in result["warnings"]:
+        progress.say(f"warning: {warning}")
     for arm, one in trained.items():
         progress.say(f"classifier, {arm}: {one.steps} steps, best after epoch {one.best_epoch}, {one.stopped}")
     return result
@@ -172,78 +170,57 @@ def _describe(
     )
 
 
-def _judge(trained: Trained, pictures: Pictures, image: ImageSpec, compute: Compute) -> Judged:
-    logits = fitting.logits(trained.network, pictures.pixels, compute)
-    calibrated = clinical.calibrated(logits, trained.temperature.value)
-    return Judged(logits, calibrated, fitting.positives(image, pictures))
+def _check_classes(image: ImageSpec, images: ImageSet, samples: Samples | None) -> None:
+    """Class indices mean the same everywhere: a swapped pair of names would turn every figure around."""
+    told = [("the pictures", images.classes, images.positive)]
+    if samples is not None:
+        told.append(("the synthetic set", samples.classes, image.positive))
+    for whose, classes, positive in told:
+        if (tuple(classes), positive) != (tuple(image.classes), image.positive):
+            raise DataError(
+                f"the classes of {whose} are {', '.join(classes)} (positive: {positive}), those of the classifier "
+                f"{', '.join(image.classes)} (positive: {image.positive}): use those of one run"
+            )
 
 
-def _write_predictions(
-    folder: RunDir, images: ImageSet, split: Split, judged: Mapping[tuple[str, str], Judged]
-) -> None:
-    """predictions.csv: scores with all their digits, so that every figure can be computed again."""
-    table = io.StringIO()
-    writer = csv.writer(table, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    for (arm, part), scores in judged.items():
-        raw = clinical.calibrated(scores.logits, 1.0)
-        for place, raw_score, calibrated in zip(getattr(split, part), raw, scores.calibrated, strict=True):
-            label = images.classes[images.labels[place]]
-            patient = images.patients[images.groups[place]]
-            numbers = (repr(float(raw_score)), repr(float(calibrated)))
-            group = int(images.groups[place])
-            row = (images.sha256[place], patient, group, label, part, arm, *numbers, images.positive)
-            writer.writerow(row)
-    rundir.write_text(folder.predictions, table.getvalue())
-
-
-def compared(
-    tested: Mapping[str, Judged], groups: np.ndarray, seed: int, resamples: int, threshold: float
-) -> dict[str, Any]:
-    """What the arms' scores of the test part say: "runs", "difference" and "confusion" of classification.json.
-
-    Intervals come from the seed alone: the same scores and groups [N] give the same figures. Raises DataError for
-    scores that are not probabilities.
-    """
-
-    def rng(purpose: str) -> np.random.Generator:
-        return np.random.default_rng(Step(seed, 0).seed_of(purpose))
-
-    runs, calls = {}, {}
-    for arm, said in tested.items():
-        runs[arm] = clinical.figures(said.labels, said.calibrated, groups, rng("figures"), resamples, threshold)
-        calls[arm] = clinical.confusion(said.labels, said.calibrated, threshold)
-    difference = None
-    if BOTH in tested:
-        first, second = tested[REAL], tested[BOTH]
-        difference = clinical.auroc_difference(
-            first.labels, first.calibrated, second.calibrated, groups, rng("difference"), resamples
+def _judge(
+    trained: Trained, pictures: Mapping[str, Pictures], part: str, image: ImageSpec, compute: Compute, arm: str
+) -> Judged:
+    logits = fitting.logits(trained.network, pictures[part].pixels, compute)
+    if not np.isfinite(logits).all():
+        raise DivergedError(
+            f"the classifier trained on {arm} gives {int((~np.isfinite(logits)).sum())} of {len(logits)} pictures of "
+            f"the {part} part a score that is no finite number: lower classify.lr, or set run.precision to fp32"
         )
-    return {"runs": runs, "confusion": calls, "difference": {"auroc": difference}}
+    calibrated = clinical.calibrated(logits, trained.temperature.value)
+    return Judged(logits, calibrated, fitting.positives(image, pictures[part]))
 
 
 def _classification(
     config: RunConfig,
     folder: RunDir,
-    image: ImageSpec,
+    images: ImageSet,
     groups: np.ndarray,
+    about: About,
     trained: Mapping[str, Trained],
     judged: Mapping[tuple[str, str], Judged],
     chosen: str,
 ) -> dict[str, Any]:
     """The content of classification.json."""
-    seed, resamples = config.run.seed, config.classify.bootstrap
+    settings = config.classify
+    rules = Rules(config.run.seed, settings.bootstrap, THRESHOLD, settings.target_sensitivity, settings.prevalence)
+    validated, tested = ({arm: judged[arm, part] for arm in trained} for part in JUDGED)
     return {
-        **compared({arm: judged[arm, "test"] for arm in trained}, groups, seed, resamples, THRESHOLD),
-        "positive": image.positive,
+        **comparison.compared(validated, tested, groups, about.columns(), rules),
+        **rules.as_table(),
+        "positive": images.positive,
+        "covers": "patients" if images.patients_known else "groups of near-duplicates",
+        "columns_left_out": predictions.left_out(images),
         "chosen": chosen,
-        "seed": seed,
-        "bootstrap": resamples,
         "weights": {
             path.name: provenance.file_sha256(path)
             for path in (folder.classifier_weights, folder.real_classifier_weights)
         },
-        "threshold": THRESHOLD,
         "training": {
             arm: {
                 "best_epoch": one.best_epoch,

@@ -120,6 +120,12 @@ class ClassifySettings:
         1.0, "synthetic pictures for each real one in the arm real+synthetic", low=0.0, high=100.0
     )
     bootstrap: int = s.whole(1000, "resamples behind the intervals", low=100, high=100_000)
+    target_sensitivity: float = s.real(
+        0.9, "sensitivity that the operating point reaches on the validation part", above=0.0, high=1.0
+    )
+    prevalence: float = s.real(
+        0.0, "share of positive pictures at which PPV and NPV are stated; 0: the test part's own", low=0.0, high=0.999
+    )
 
 
 @frozen

@@ -13,7 +13,7 @@ import numpy as np
 from attrs import evolve, frozen
 
 from dfukit import clinical, device, ledger, overlap, provenance, rundir, settings, sums
-from dfukit.classify import THRESHOLD
+from dfukit.comparison import THRESHOLD
 from dfukit.config import ClassifySettings, DataSettings, RunSettings
 from dfukit.errors import ConfigError, DataError
 from dfukit.images import ImageSet, inspect, load
@@ -163,12 +163,13 @@ def _figures(
         rng = np.random.default_rng(Step(SEED, 0).seed_of("figures"))
         return clinical.figures(labels, scores, images.groups, rng, resamples, threshold)
 
-    at_point = figures(labels, scores, classifier.threshold)
     point = {
         "threshold": classifier.threshold,
         "target_sensitivity": classifier.target_sensitivity,
         "chosen_on": "validation" if classifier.target_sensitivity is not None else None,
-        "figures": {"tpr": at_point["tpr"], "fpr": at_point["fpr"], "ppv": at_point["precision"]},
+        "prevalence": float(labels.mean()),
+        "prevalence_of": "these pictures",
+        "figures": clinical.at_threshold(labels, scores, images.groups, classifier.threshold, 0),
     }
     own = figures(labels, scores, THRESHOLD)
     unlike = None

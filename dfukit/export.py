@@ -16,8 +16,10 @@ from attrs import frozen
 
 from dfukit import config as configuration
 from dfukit import manifest, pipeline, registry, release, report, rundir, settings, sums, weights
+from dfukit.clinical import skin
 from dfukit.errors import ConfigError, DataError, ReleaseCheckError
 from dfukit.images import read_split
+from dfukit.predictions import ANGLE, COLUMNS
 from dfukit.progress import Progress, Silent
 from dfukit.report.privacy import Redaction
 from dfukit.rundir import RunDir
@@ -176,6 +178,10 @@ def _without_private(value: Any, clean: Callable[[str], str]) -> Any:
     if isinstance(value, Mapping):
         # Of an entry of scores.json; in release.json "pictures" is a number.
         kept = {key: inner for key, inner in value.items() if key != "pictures" or not isinstance(inner, list)}
+        # Sites, wards, devices: names that the manifest's author chose.
+        if "subgroups" in kept:
+            kept["subgroups"] = {name: inner for name, inner in kept["subgroups"].items() if name == skin.COLUMN}
+        kept.pop("columns_left_out", None)
         return {key: _without_private(inner, clean) for key, inner in kept.items()}
     if isinstance(value, list):
         return [_without_private(inner, clean) for inner in value]
@@ -183,7 +189,10 @@ def _without_private(value: Any, clean: Callable[[str], str]) -> Any:
 
 
 def _anonymous(predictions: Path) -> str:
-    """predictions.csv without digests of photographs, its patients numbered in the order that the bootstrap draws."""
+    """predictions.csv without digests of photographs and what tells of their patients.
+
+    Patients are numbered in the order that the bootstrap draws; subgroups that they belong to would make them known.
+    """
     try:
         with predictions.open(newline="", encoding="utf-8") as file:
             rows = list(csv.DictReader(file))
@@ -191,7 +200,7 @@ def _anonymous(predictions: Path) -> str:
     except (ValueError, KeyError) as error:
         raise DataError(f"{predictions} was not written by this version of dfukit ({error}): dfukit classify") from None
     table = io.StringIO()
-    columns = [name for name in rows[0] if name != "sha256"]
+    columns = [name for name in COLUMNS if name not in ("sha256", "group", ANGLE)]
     writer = csv.DictWriter(table, columns, extrasaction="ignore", lineterminator="\n")
     writer.writeheader()
     writer.writerows({**row, "patient": int(number)} for row, number in zip(rows, numbers, strict=True))

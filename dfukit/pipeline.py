@@ -13,6 +13,7 @@ from attrs import frozen
 
 from dfukit import (
     classify,
+    coverage,
     device,
     environment,
     extension,
@@ -194,6 +195,7 @@ def execute(config: RunConfig, folder: RunDir | None, progress: Progress, extend
         samples = draw_samples(config, run, trained, split)
         samples, verdict = score_samples(config, run, compute, images, split, samples, progress, world)
     if world.first:
+        coverage.write(run, images, split, samples, image.size)
         classify_arms(config, run, compute, images, split, image, samples, progress, "run")
         release.settle(run, verdict)
         finish(run, config, images, split, config.report.share)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +12,12 @@ import numpy as np
 from attrs import frozen
 from scipy.special import expit, logit
 
-from dfukit import classify, clinical, fitting, rundir, scoring
-from dfukit.classify import Judged
+from dfukit import clinical, comparison, fitting, rundir, scoring
+from dfukit.comparison import Judged, Rules
 from dfukit.config import ReleaseSettings
 from dfukit.errors import DataError, DfukitError
 from dfukit.finding import ABSENT, Finding
+from dfukit.predictions import ANGLE, About
 from dfukit.release import AUDIT, judge
 from dfukit.rundir import RunDir
 
@@ -72,17 +73,22 @@ def _attempt(file: str, check: Callable[[], Checked]) -> Checked:
 
 def _classification(run: RunDir) -> Checked:
     stated = rundir.read_json(run.classification)
-    seed, resamples, threshold = (stated.get(key) for key in ("seed", "bootstrap", "threshold"))
-    if seed is None or resamples is None:
-        return Checked(notes=("classification.json: not recomputed, it does not name its seed and its bootstrap",))
-    if not 0 < resamples <= MOST_RESAMPLES:
-        raise DataError(f"bootstrap {resamples} is not between 1 and {MOST_RESAMPLES}")
-    tested, groups = _judged(run.predictions, "test", stated["positive"])
-    again = classify.compared(tested, groups, seed, resamples, threshold)
-    findings, figures = compare(run.classification.name, {key: stated.get(key) for key in again}, again)
-
-    validated, _ = _judged(run.predictions, "validation", stated["positive"])
+    try:
+        rules = Rules.read(stated)
+    except KeyError as error:
+        return Checked(notes=(f"classification.json: not recomputed, it does not name its {error.args[0]}",))
+    if not 0 < rules.bootstrap <= MOST_RESAMPLES:
+        raise DataError(f"bootstrap {rules.bootstrap} is not between 1 and {MOST_RESAMPLES}")
+    tested, groups, columns = _judged(run.predictions, "test", stated["positive"])
+    validated, _, _ = _judged(run.predictions, "validation", stated["positive"])
+    again = comparison.compared(validated, tested, groups, columns, rules)
+    told = {key: stated.get(key) for key in again}
     notes: list[str] = []
+    if not columns:  # a bundle: what would tell of single patients stays behind
+        told.pop("subgroups"), again.pop("subgroups")
+        notes.append("classification.json: subgroups not recomputed, whom they hold stays with the run")
+    findings, figures = compare(run.classification.name, told, again)
+
     for arm, said in validated.items():
         training = stated["training"][arm]
         for part in (said, tested[arm]):
@@ -105,14 +111,18 @@ def _classification(run: RunDir) -> Checked:
     return Checked(findings + more, figures + count, tuple(notes))
 
 
-def _judged(path: Path, part: str, positive: str) -> tuple[dict[str, Judged], np.ndarray]:
-    """What each arm said of a part, logits being nan where the raw score does not tell them, and the groups [N]."""
+def _judged(path: Path, part: str, positive: str) -> tuple[dict[str, Judged], np.ndarray, dict[str, Sequence[str]]]:
+    """What each arm said of a part, its groups [N], and what subgroups are made by (in a bundle nothing).
+
+    Logits are nan where the raw score does not tell them.
+    """
     try:
         with path.open(newline="", encoding="utf-8") as file:
             rows = [row for row in csv.DictReader(file) if row["part"] == part]
     except OSError as error:
         raise DataError(f"{path.name} cannot be read: {error.strerror}") from None
     judged, groups = {}, np.empty(0, np.int64)
+    columns: dict[str, Sequence[str]] = {}
     for arm in dict.fromkeys(row["arm"] for row in rows):
         of_arm = [row for row in rows if row["arm"] == arm]
         raw = np.array([float(row["raw_score"]) for row in of_arm])
@@ -122,7 +132,8 @@ def _judged(path: Path, part: str, positive: str) -> tuple[dict[str, Judged], np
         judged[arm] = Judged(logit(np.where(told, raw, np.nan)), calibrated, labels)
         # In a bundle patients are numbers, in a run they have names beside their numbers.
         groups = np.array([int(row["group"] if "group" in row else row["patient"]) for row in of_arm])
-    return judged, groups
+        columns = About.read(of_arm).columns() if ANGLE in of_arm[0] else {}
+    return judged, groups, columns
 
 
 def _calibrated(said: Judged, temperature: float) -> bool:

@@ -126,6 +126,11 @@ class RunDir:
         return self.path / "classification.json"
 
     @property
+    def skin_tones(self) -> Path:
+        """Estimated skin tones of the training and of the synthetic pictures."""
+        return self.path / "skin-tones.json"
+
+    @property
     def training(self) -> Path:
         return self.path / "training.json"
 

@@ -12,6 +12,7 @@ from PIL import Image
 import dfukit
 from dfukit.rundir import RunDir
 
+SITES = ("Northgate Ward", "Southmead Ward")
 SURNAMES = ("Vandermeer", "Okonkwo", "Lindqvist", "Abernathy", "Castellanos", "Przybylski", "Haverkamp", "Nakagawa")
 SETTINGS = {
     "run.threads": 1,
@@ -58,7 +59,7 @@ def clinic(parent: Path) -> Clinic:
 def _photographs(root: Path) -> set[str]:
     """JPEGs with EXIF, three to a patient; what their names and EXIF tell."""
     rng = np.random.default_rng(0)
-    rows, private = [("path", "label", "patient")], set()
+    rows, private = [("path", "label", "patient", "treatment site")], {*SITES, "treatment site"}
     for number in range(48):
         surname = SURNAMES[number // 3 % 8]
         patient = f"{surname} born 19{number // 3 + 40}"
@@ -69,7 +70,7 @@ def _photographs(root: Path) -> set[str]:
         exif[0x013B] = f"Dr Quillfeather {number}"  # the artist
         blotches = Image.fromarray(rng.integers(0, 256, (6, 6, 3), np.uint8))
         blotches.resize((64, 64), Image.Resampling.BICUBIC).save(path, quality=90, exif=exif)
-        rows.append((path.relative_to(root).as_posix(), path.parent.name, patient))
+        rows.append((path.relative_to(root).as_posix(), path.parent.name, patient, SITES[number // 6 % 2]))
         private |= {patient, surname, stem, path.name, "Quillfeather"}
     with (root / "manifest.csv").open("w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows(rows)

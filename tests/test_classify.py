@@ -15,16 +15,20 @@ import torch
 from PIL import Image
 from sklearn.metrics import roc_auc_score
 
-from dfukit import clinical, config, fitting, phantom, registry, rundir, weights
+from dfukit import clinical, comparison, config, fitting, phantom, registry, rundir, weights
 from dfukit.classify import compare_arms
+from dfukit.clinical import skin
+from dfukit.comparison import Judged, Rules
 from dfukit.component import Chosen, ImageSpec
 from dfukit.config import ClassifySettings, RunConfig
 from dfukit.device import Compute
 from dfukit.errors import ConfigError, DataError, DivergedError, WeightsError
 from dfukit.fitting import Batches, Pictures, Trained, train
 from dfukit.images import ImageSet, Split, make_split, resize
+from dfukit.images.columns import Column, Columns
 from dfukit.interfaces import Critic, Parts
 from dfukit.predict import load_classifier
+from dfukit.predictions import About
 from dfukit.progress import Silent
 from dfukit.rundir import RunDir
 from dfukit.sample import Samples
@@ -270,7 +274,9 @@ class Finished:
     def __init__(self, folder: Path) -> None:
         tables = {"classifier": {"name": "critic_lstm", "lstm_hidden": 16}, "critic": {"width": 4}}
         self.config: RunConfig = config.resolve(registry.load(), preset="smoke", flags=tables)
-        self.images: ImageSet = phantom.image_set(self.config.data)
+        drawn: ImageSet = phantom.image_set(self.config.data)
+        site = Column(("not given", "north", "south"), (1 + drawn.groups % 2).astype(np.int8))
+        self.images = attrs.evolve(drawn, columns=Columns({"site": site}, {"age": "more than 12 values"}))
         self.split: Split = make_split(self.images, self.config.data)
         self.image = ImageSpec(self.config.gan.size, 3, self.images.classes, self.images.positive)
         self.critic_description = Description(self.config.critic, self.image)
@@ -285,16 +291,16 @@ class Finished:
         )
         self.run, self.result = self.compare(folder)
 
-    def compare(self, folder: Path, samples: bool = True) -> tuple[RunDir, dict[str, Any]]:
+    def compare(self, folder: Path, samples: bool = True, **changed: Any) -> tuple[RunDir, dict[str, Any]]:
         assert isinstance(self.critic, Critic)
         run = rundir.create(folder, "", ("test",))
         result = compare_arms(
             self.config,
             run,
             CPU,
-            self.images,
-            self.split,
-            self.image,
+            changed.get("images", self.images),
+            changed.get("split", self.split),
+            changed.get("image", self.image),
             self.samples if samples else None,
             self.critic,
             self.critic_description,
@@ -317,6 +323,7 @@ def test_a_comparison_has_the_documented_shape(finished: Finished) -> None:
     assert set(written["runs"]) == {"real", "real+synthetic"}
     assert written["chosen"] in written["runs"]
     for figures in written["runs"].values():
+        assert set(figures) == {*clinical.FIGURES, "operating_point"}
         assert {"value", "interval", "n"} <= set(figures["auroc"])
         assert figures["auroc"]["n"] == len(finished.split.test)
     assert {"value", "interval", "n"} <= set(written["difference"]["auroc"])
@@ -348,15 +355,134 @@ def test_every_figure_can_be_computed_again_from_the_predictions(finished: Finis
         rows = list(csv.DictReader(file))
     assert {row["part"] for row in rows} == {"validation", "test"}
     sha256 = {finished.images.sha256[place] for place in finished.split.test}
-    for arm, figures in finished.result["runs"].items():
-        test = [row for row in rows if row["arm"] == arm and row["part"] == "test"]
-        assert {row["sha256"] for row in test} == sha256
-        labels = np.array([row["label"] == "infected" for row in test])
-        score = np.array([float(row["calibrated_score"]) for row in test])
-        patients = np.unique([row["patient"] for row in test], return_inverse=True)[1]
-        again = clinical.figures(labels, score, patients, np.random.default_rng(0), 100)
-        for name in clinical.FIGURES:
-            assert again[name]["value"] == figures[name]["value"], (arm, name)
+    judged: dict[str, dict[str, Judged]] = {"validation": {}, "test": {}}
+    for arm, part in ((arm, part) for arm in finished.result["runs"] for part in judged):
+        said = [row for row in rows if row["arm"] == arm and row["part"] == part]
+        labels = np.array([row["label"] == row["positive"] for row in said])
+        judged[part][arm] = Judged(np.empty(0), np.array([float(row["calibrated_score"]) for row in said]), labels)
+    assert {row["sha256"] for row in said} == sha256
+    groups, columns = np.array([int(row["group"]) for row in said]), About.read(said).columns()
+    again = comparison.compared(judged["validation"], judged["test"], groups, columns, Rules.read(finished.result))
+    assert set(again) == {"runs", "difference", "confusion", "subgroups", "warnings"}
+    for name, stated in again.items():
+        assert stated == finished.result[name], name
+
+
+def test_the_operating_point_is_chosen_on_validation_and_travels_with_the_weights(finished: Finished) -> None:
+    point = finished.result["runs"][finished.result["chosen"]]["operating_point"]
+    with finished.run.predictions.open(newline="") as file:
+        said = [row for row in csv.DictReader(file) if row["arm"] == finished.result["chosen"]]
+    validation = [row for row in said if row["part"] == "validation" and row["label"] == "infected"]
+    reached = np.mean([float(row["calibrated_score"]) >= point["threshold"] for row in validation])
+    assert point["validation"] == {"sensitivity": reached, "n": len(validation)}
+    assert reached >= point["target_sensitivity"] == 0.9
+    assert set(point["figures"]) == {"tpr", "fpr", "ppv", "npv"}
+    assert point["prevalence"] == np.mean([row["label"] == "infected" for row in said if row["part"] == "test"])
+    facts = weights.describe(finished.run.classifier_weights).facts
+    assert (facts["operating_threshold"], facts["target_sensitivity"]) == (point["threshold"], 0.9)
+
+
+def test_subgroups_are_the_manifests_columns_and_the_estimated_skin_tone(finished: Finished) -> None:
+    subgroups = finished.result["subgroups"]
+    assert set(subgroups) == {"site", skin.COLUMN}
+    assert set(subgroups["site"]) == {"north", "south"}
+    for column in subgroups.values():
+        for arm in finished.result["runs"]:
+            assert sum(value[arm]["n"] for value in column.values()) == len(finished.split.test)
+    assert finished.result["columns_left_out"] == {"age": "more than 12 values"}
+    assert finished.result["covers"] == "patients"
+
+
+# What would turn a figure around.
+
+
+def test_swapped_class_names_are_refused(finished: Finished, tmp_path: Path) -> None:
+    swapped = attrs.evolve(finished.image, classes=finished.image.classes[::-1])
+    with pytest.raises(DataError, match=r"the classes of the pictures are infected, non_infected .*non_infected, inf"):
+        finished.compare(tmp_path, image=swapped)
+    other = attrs.evolve(finished.image, positive="non_infected")
+    with pytest.raises(DataError, match=r"\(positive: infected\), those of the classifier .*positive: non_infected"):
+        finished.compare(tmp_path, image=other)
+
+
+def test_a_synthetic_set_with_swapped_class_names_is_refused(finished: Finished, tmp_path: Path) -> None:
+    right = finished.samples
+    try:
+        finished.samples = attrs.evolve(right, classes=right.classes[::-1])
+        with pytest.raises(DataError, match="the classes of the synthetic set are non_infected, infected"):
+            finished.compare(tmp_path)
+    finally:
+        finished.samples = right
+
+
+def test_a_patient_on_two_sides_is_refused_by_name(finished: Finished, tmp_path: Path) -> None:
+    leaked = int(finished.split.test[0])
+    split = attrs.evolve(finished.split, train=np.append(finished.split.train, finished.split.test[1]))
+    patient = finished.images.patients[finished.images.groups[leaked]]
+    with pytest.raises(DataError, match=rf"patient '{patient}' lies in the train and the test part"):
+        finished.compare(tmp_path, split=split)
+
+
+def test_a_photograph_on_two_sides_is_refused_by_name(finished: Finished, tmp_path: Path) -> None:
+    sha256 = list(finished.images.sha256)
+    sha256[finished.split.test[0]] = sha256[finished.split.train[0]]
+    path = finished.images.paths[finished.split.test[0]]
+    with pytest.raises(DataError, match=rf"the content of {path} lies in the train and the test part"):
+        finished.compare(tmp_path, images=attrs.evolve(finished.images, sha256=sha256))
+
+
+def test_scores_that_are_no_numbers_are_refused_with_the_arm(
+    finished: Finished, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = fitting.logits
+    count = len(finished.split.test)
+
+    def broken(network: torch.nn.Module, pixels: Any, compute: Compute) -> np.ndarray:
+        found = told(network, pixels, compute)
+        return np.where(np.arange(len(found)) < 2, np.nan, found) if len(found) == count else found
+
+    assert count != len(finished.split.validation)
+    monkeypatch.setattr(fitting, "logits", broken)
+    with pytest.raises(DivergedError, match=rf"trained on real gives 2 of {count} pictures of the test part a score"):
+        finished.compare(tmp_path)
+
+
+def judged(labels: np.ndarray, score: np.ndarray) -> dict[str, Judged]:
+    return {"real": Judged(np.empty(0), score, labels)}
+
+
+RULES = Rules(seed=0, bootstrap=100, threshold=0.5, target_sensitivity=0.9, prevalence=0.2)
+
+
+def test_a_test_part_of_one_class_is_flagged() -> None:
+    both, one = np.arange(30) % 2 == 0, np.zeros(30, bool)
+    score = np.linspace(0, 1, 30)
+    found = comparison.compared(judged(both, score), judged(one, score), np.arange(30), {}, RULES)
+    assert found["warnings"] == ["real: no AUROC, the test part has one class only"]
+    assert found["runs"]["real"]["operating_point"]["figures"]["tpr"]["value"] is None
+
+
+def test_a_validation_part_without_positives_gives_no_operating_point_and_says_why() -> None:
+    both, one = np.arange(30) % 2 == 0, np.zeros(30, bool)
+    score = np.linspace(0, 1, 30)
+    found = comparison.compared(
+        judged(one, score), judged(both, score), np.arange(30), {"site": ["a"] * 15 + ["b"] * 15}, RULES
+    )
+    point = found["runs"]["real"]["operating_point"]
+    assert (point["threshold"], point["figures"]) == (None, {})
+    assert "the validation part has no positive picture" in point["reason"]
+    assert found["subgroups"]["site"]["a"]["real"]["threshold"] == 0.5
+
+
+def test_scores_that_run_backwards_are_flagged() -> None:
+    labels = np.arange(60) % 2 == 0
+    score = np.where(labels, 0.3, 0.7) + np.linspace(-0.25, 0.25, 60)
+    found = comparison.compared(judged(labels, score), judged(~labels, score), np.arange(60), {}, RULES)
+    assert found["warnings"] == []
+    found = comparison.compared(judged(labels, score), judged(labels, score), np.arange(60), {}, RULES)
+    (warning,) = found["warnings"]
+    assert warning.startswith("real: the scores run backwards")
+    assert "look whether labels are swapped" in warning
 
 
 def test_the_same_comparison_twice_gives_the_same_bytes(finished: Finished, tmp_path: Path) -> None:

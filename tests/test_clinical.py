@@ -7,6 +7,7 @@ import pytest
 from sklearn import metrics
 
 from dfukit import clinical
+from dfukit.clinical import resampling
 from dfukit.errors import DataError
 
 
@@ -42,17 +43,28 @@ def test_figures_equal_scikit_learn() -> None:
     assert set(found) == {*expected, "ece"}
 
 
-def test_resampled_figures_equal_scikit_learn_on_the_resampled_pictures() -> None:
+def test_percentile_intervals_are_those_of_scikit_learns_figures_on_resampled_pictures() -> None:
     labels, score, _ = made_up(60)
     groups = np.arange(60) // 2
-    found = clinical._resampled(labels, score, score >= 0.5, groups, np.random.default_rng(1), 20)
-    drawn = np.random.default_rng(1).multinomial(30, np.full(30, 1 / 30), size=20)
-    for resample, counts in enumerate(drawn):
+    found = clinical.figures(labels, score, groups, np.random.default_rng(1), 100)
+    drawn = np.random.default_rng(1).multinomial(30, np.full(30, 1 / 30), size=100)
+    values: dict[str, list[float]] = {"f1": [], "brier": [], "log_loss": []}
+    for counts in drawn:
         index = np.repeat(np.arange(60), counts[groups])
         y, s = labels[index], score[index]
-        assert found["auroc"][resample] == pytest.approx(metrics.roc_auc_score(y, s))
-        assert found["f1"][resample] == pytest.approx(metrics.f1_score(y, s >= 0.5))
-        assert found["log_loss"][resample] == pytest.approx(metrics.log_loss(y, np.clip(s, 1e-15, 1 - 1e-15)))
+        values["f1"].append(metrics.f1_score(y, s >= 0.5))
+        values["brier"].append(metrics.brier_score_loss(y, s))
+        values["log_loss"].append(metrics.log_loss(y, np.clip(s, 1e-15, 1 - 1e-15)))
+    for name, draws in values.items():
+        assert found[name]["interval"] == pytest.approx(np.percentile(draws, (2.5, 97.5))), name
+
+
+def test_the_aurocs_of_resamples_are_scikit_learns() -> None:
+    labels, score, groups = made_up(60)
+    weights = np.concatenate(list(resampling.resampled_weights(groups, np.random.default_rng(1), 20)))
+    index = [np.repeat(np.arange(60), counts.astype(int)) for counts in weights]
+    expected = [metrics.roc_auc_score(labels[some], score[some]) for some in index]
+    assert resampling.Ranking(labels, score).auroc(weights) == pytest.approx(expected)
 
 
 def test_the_calibration_error_is_the_mean_gap_of_the_bins() -> None:
@@ -95,7 +107,17 @@ def test_a_flawless_share_keeps_an_interval_with_patients_as_trials() -> None:
     labels = np.arange(20) % 2 == 0
     accuracy = figures(labels, labels.astype(float), np.arange(20))["accuracy"]
     assert accuracy["value"] == 1.0
-    assert accuracy["interval"] == pytest.approx([0.025 ** (1 / 20), 1.0])
+    square = 2.0930240544**2  # Student's t with 19 degrees of freedom
+    assert accuracy["interval"] == pytest.approx([20 / (20 + square), 1.0])
+    twice = figures(np.repeat(labels, 2), np.repeat(labels, 2).astype(float), np.repeat(np.arange(20), 2))["accuracy"]
+    assert twice["interval"] == accuracy["interval"]
+
+
+def test_classes_that_are_told_apart_without_an_error_are_no_certainty() -> None:
+    labels = np.arange(20) % 2 == 0
+    low, high = figures(labels, labels.astype(float), np.arange(20))["auroc"]["interval"]
+    assert 0.5 < low < 0.75
+    assert high == 1.0
 
 
 def test_a_test_part_of_one_class_gives_reasons_instead_of_figures() -> None:
@@ -126,6 +148,19 @@ def test_one_patient_has_no_interval() -> None:
     assert "one patient" in figure["reason"]
 
 
+def test_one_patient_of_a_class_has_no_interval_of_the_auroc() -> None:
+    labels, score, _ = made_up(30)
+    figure = figures(labels, score, np.where(labels, 0, np.arange(30) + 1))["auroc"]
+    assert figure["value"] is not None
+    assert (figure["interval"], figure["reason"]) == (None, "one patient only of a class: no interval")
+
+
+@pytest.mark.parametrize("labels", [np.array([0, 1]), np.array([1.0, 0.0]), np.array(["infected", "healthy"])])
+def test_labels_that_do_not_say_which_class_is_positive_are_refused(labels: np.ndarray) -> None:
+    with pytest.raises(DataError, match=r"labels must say positive or not \(bool\), got"):
+        figures(labels, np.array([0.2, 0.8]), np.arange(2))
+
+
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -0.1, 1.1])
 def test_scores_that_are_no_probabilities_are_rejected(bad: float) -> None:
     labels, score, groups = made_up()
@@ -137,7 +172,7 @@ def test_scores_that_are_no_probabilities_are_rejected(bad: float) -> None:
 def test_the_bootstrap_does_not_depend_on_how_it_is_blocked(monkeypatch: pytest.MonkeyPatch) -> None:
     labels, score, groups = made_up()
     whole = figures(labels, score, groups)["auroc"]
-    monkeypatch.setattr(clinical, "BLOCK", 7 * len(labels))
+    monkeypatch.setattr(resampling, "BLOCK", 7 * len(labels))
     assert figures(labels, score, groups)["auroc"] == whole
 
 

@@ -77,7 +77,9 @@ def test_a_picture_is_called_positive_from_the_operating_point_on(clinic: Clinic
 
 
 def test_without_an_operating_point_the_threshold_of_the_figures_counts(clinic: Clinic, tmp_path: Path) -> None:
-    classifier = load_classifier(with_facts(clinic, tmp_path / "c.safetensors", threshold=0.25))
+    classifier = load_classifier(
+        with_facts(clinic, tmp_path / "c.safetensors", operating_threshold=None, threshold=0.25)
+    )
     assert classifier.threshold == 0.25
     assert classifier.target_sensitivity is None
     assert "no sensitivity was chosen" in classifier.about_calls

@@ -304,7 +304,7 @@ def test_groups_of_near_duplicates_are_not_called_patients(run: Finished) -> Non
     text = words(unknown)
     assert "Groups on both sides of the split: 0, checked." in text
     assert re.search(r"No difference can be seen with \d+ test groups", text)
-    assert "bootstrap over groups" in text
+    assert "interval, over groups and not over seeds" in text
 
 
 def decoded(text: str) -> list[np.ndarray]:
@@ -430,7 +430,7 @@ def test_the_model_card_says_what_how_and_for_what(run: Finished) -> None:
 def test_tables_of_the_model_card_have_equal_columns_in_every_row(run: Finished) -> None:
     written(run)
     rows = re.findall(r"(?:^\|.*\n)+", run.folder.model_card.read_text("utf-8"), re.MULTILINE)
-    assert len(rows) == 4
+    assert len(rows) == 6
     for table in rows:
         assert len({line.count("|") for line in table.splitlines()}) == 1
 
@@ -462,3 +462,48 @@ def test_pictures_at_the_gan_size_are_what_the_generator_saw(run: Finished) -> N
     shown = pictures.real_pictures(run.images, run.split, SIZE)
     first = resize(run.images.pixels[run.split.test[:1]], SIZE)[0]
     assert pictures.uri(first) in {one.uri for one in shown}
+
+
+# In a clinic.
+
+
+def test_the_operating_point_stands_with_its_prevalence_and_what_it_rests_on(text: str) -> None:
+    assert "Chosen on the validation part to reach a sensitivity of 90.0%." in text
+    assert "PPV and NPV at a prevalence of 20.0%, stated in the settings." in text
+    assert "0.310 and above; it reached 91.7% of 12 positive validation pictures" in text
+
+
+def test_subgroups_stand_with_their_n_from_light_to_dark(html: str, text: str) -> None:
+    assert "the test part has no negative picture" in text
+    assert "4 pictures of 2 patients" in text
+    assert "fewer than 10 patients" in text
+    table = html[html.index("Skin tone, estimated") :]
+    assert table.index("very light") < table.index(">dark") < table.index("no estimate")
+    assert "Northgate" in text
+
+
+def test_a_shared_page_shows_the_skin_tone_alone(finished: Finished) -> None:
+    shared = str(Text(written(finished, share=True)))
+    assert "Skin tone, estimated" in shared
+    assert "Northgate" not in shared
+    assert not re.search(r"\bward\b", shared)
+    assert "Figures by 1 further column of the manifest stand on the page that is not made to be shared." in shared
+
+
+def test_what_the_generator_draws_too_seldom_is_said(text: str) -> None:
+    assert text.count("fewer than in training") == 1
+    assert "100 training pictures of 50 patients and 16 synthetic pictures with an estimate, of 104 and 16" in text
+
+
+def test_scores_that_run_backwards_are_said_on_the_page(text: str) -> None:
+    assert "the scores run backwards" in text
+
+
+def test_a_run_without_these_figures_has_no_such_section(run: Finished) -> None:
+    run.folder.skin_tones.unlink()
+    content = rundir.read_json(run.folder.classification)
+    del content["subgroups"]
+    for figures in content["runs"].values():
+        del figures["operating_point"]
+    rundir.write_json(run.folder.classification, content)
+    assert "In a clinic" not in written(run)

@@ -260,6 +260,8 @@ def test_a_changed_figure_of_the_classifiers_is_named_with_what_it_should_be(fol
     [
         ("runs.real.brier.interval[0]", lambda told: told["runs"]["real"]["brier"].update(interval=[0.01, 0.9])),
         ("confusion.real.true_positive", lambda told: told["confusion"]["real"].update(true_positive=99)),
+        ("runs.real.operating_point.threshold", lambda told: _point(told).update(threshold=0.2)),
+        ("runs.real.operating_point.figures.tpr.n", lambda told: _point(told)["figures"]["tpr"].update(n=99)),
         ("difference.auroc.value", lambda told: told["difference"]["auroc"].update(value=0.3)),
         ("training.real.temperature", lambda told: told["training"]["real"].update(temperature=7.5)),
         ("training.real.validation_loss", lambda told: told["training"]["real"].update(validation_loss=0.01)),
@@ -271,6 +273,25 @@ def test_each_kind_of_figure_is_computed_again(bundle: RunDir, figure: str, chan
     edit(bundle.classification, change)
     rewrite_sums(bundle)
     assert ("classification.json", figure) in found(bundle)
+
+
+def _point(told: Any) -> Any:
+    return told["runs"]["real"]["operating_point"]
+
+
+def test_figures_of_subgroups_are_computed_again_where_the_run_lies(sound: dict[str, Path], tmp_path: Path) -> None:
+    run = RunDir(Path(shutil.copytree(sound["run"], tmp_path / "run")))
+    true = json.loads(run.classification.read_text())["subgroups"]["treatment site"]["Northgate Ward"]["real"]["n"]
+    edit(run.classification, lambda told: told["subgroups"]["treatment site"]["Northgate Ward"]["real"].update(n=77))
+    rewrite_sums(run)
+    name = "subgroups.treatment site.Northgate Ward.real.n"
+    assert found(run) == {("classification.json", name): Finding("classification.json", name, 77, true)}
+
+
+def test_a_bundle_tells_no_subgroups_but_the_skin_tone(bundle: RunDir) -> None:
+    told = json.loads(bundle.classification.read_text())
+    assert set(told["subgroups"]) == {"estimated_skin_tone"}
+    assert "subgroups not recomputed" in " ".join(verify(bundle.path).notes)
 
 
 def test_changed_predictions_are_named_by_the_figures_that_they_no_longer_give(folder: RunDir) -> None:

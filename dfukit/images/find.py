@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from attrs import frozen
+from attrs import field, frozen
 
 from dfukit.errors import DataError
 from dfukit.images.decode import Box
@@ -19,6 +19,8 @@ SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", "
 """What makes loose files in the root a label of their own; whether a file is a picture is seen from its content."""
 TABLES = (".csv", ".json", ".txt", ".md")
 """Files that may lie among pictures and are none."""
+KNOWN_COLUMNS = ("path", "label", "patient", "group", "split", "x", "y", "w", "h")
+"""Columns of a manifest that say how a picture is used; further ones say something about the picture."""
 PARTS = {"train": 0, "validation": 1, "val": 1, "test": 2, "": -1}
 
 
@@ -26,7 +28,7 @@ PARTS = {"train": 0, "validation": 1, "val": 1, "test": 2, "": -1}
 class Entry:
     """A file that may be a picture. `path` counts from the root, with `/`; `part` is 0 to 2, or -1 for any.
 
-    `reason` says why it is not used; None where it is worth decoding.
+    `about` holds the manifest's further columns. `reason` says why it is not used; None where it is worth decoding.
     """
 
     path: str
@@ -34,6 +36,7 @@ class Entry:
     patient: str = ""
     part: int = -1
     box: Box | None = None
+    about: Mapping[str, str] = field(factory=dict)
     size: int = 0
     mtime: int = 0
     reason: str | None = None
@@ -170,7 +173,8 @@ def _from_row(root: Path, manifest: Path, row: Row, links: dict[str, str | None]
         return Entry(path, label, reason="listed in the manifest, but there is no such file")
     if link := _link(root, os.path.dirname(path), links):
         return Entry(path, label, reason=f"{link} is a symbolic link: copy the file instead")
-    return _entry(root, path, label, patient=row.patient, part=PARTS[part], box=box)
+    about = {name: value for name, value in row.values.items() if name and name not in KNOWN_COLUMNS}
+    return _entry(root, path, label, patient=row.patient, part=PARTS[part], box=box, about=about)
 
 
 def _box(manifest: Path, row: Row) -> Box | None:

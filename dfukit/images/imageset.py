@@ -16,6 +16,7 @@ from attrs import evolve, field, frozen
 from dfukit.errors import ConfigError, DataError
 from dfukit.images import cache
 from dfukit.images.check import DataCheck, check_arrays, check_index
+from dfukit.images.columns import Columns, read_columns
 from dfukit.images.decode import SIDE
 from dfukit.images.duplicates import THUMBNAIL, clusters
 from dfukit.images.grouping import group
@@ -47,6 +48,7 @@ class ImageSet:
     patients_known: False where some or all of them are clusters of near-duplicates.
     pixels: uint8 [N, 256, 256, 3], memory-mapped.
     assigned: int64 [N], 0 train, 1 validation, 2 test, -1 free, from a manifest's `split` column; None without one.
+    columns: further columns of the manifest that have a few values each.
     """
 
     name: str
@@ -64,6 +66,7 @@ class ImageSet:
     assigned: np.ndarray | None
     stem: Path = field(repr=False)
     """Where files made of these pixels are cached: a folder and the start of their name."""
+    columns: Columns = field(factory=Columns, repr=False)
 
     def at(self, size: int) -> np.ndarray:
         """The pictures at another size, uint8 [N, size, size, 3], memory-mapped and cached."""
@@ -220,6 +223,7 @@ def _assemble(index: Index, folder: Path, root: Path) -> ImageSet:
         check=check_index(index, root, folder, classes, labels, groups, known, near),
         assigned=assigned if (assigned >= 0).any() else None,
         stem=stem,
+        columns=read_columns((about for (about,) in index.rows(f"SELECT about FROM {USED} ORDER BY path")), count),
     )
 
 

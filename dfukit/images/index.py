@@ -25,7 +25,7 @@ CREATE TABLE IF NOT EXISTS picture (
 ) WITHOUT ROWID;
 CREATE TEMP TABLE entry (
     path TEXT PRIMARY KEY, label TEXT NOT NULL, patient TEXT NOT NULL, part INTEGER NOT NULL,
-    box TEXT NOT NULL, size INTEGER NOT NULL, mtime INTEGER NOT NULL
+    box TEXT NOT NULL, about TEXT NOT NULL, size INTEGER NOT NULL, mtime INTEGER NOT NULL
 ) WITHOUT ROWID;
 CREATE TEMP TABLE refused (path TEXT NOT NULL, label TEXT NOT NULL, reason TEXT NOT NULL);
 CREATE INDEX temp.refused_path ON refused (path);
@@ -79,8 +79,9 @@ class Index:
         if entry.reason is not None:
             self.refuse(entry.path, entry.label, entry.reason)
             return
-        values = (entry.path, entry.label, entry.patient, entry.part, json.dumps(entry.box), entry.size, entry.mtime)
-        if not self._db.execute("INSERT OR IGNORE INTO entry VALUES (?,?,?,?,?,?,?)", values).rowcount:
+        texts = (json.dumps(entry.box), json.dumps(dict(entry.about)))
+        values = (entry.path, entry.label, entry.patient, entry.part, *texts, entry.size, entry.mtime)
+        if not self._db.execute("INSERT OR IGNORE INTO entry VALUES (?,?,?,?,?,?,?,?)", values).rowcount:
             self.refuse(entry.path, entry.label, "listed a second time in the manifest")
 
     def refuse(self, path: str, label: str, reason: str) -> None:

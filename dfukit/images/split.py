@@ -250,6 +250,27 @@ def _order(images: ImageSet, units: np.ndarray, count: int, seed: int) -> np.nda
     return np.array(sorted(range(count), key=digests.__getitem__), np.int64)
 
 
+def check_apart(images: ImageSet, split: Split) -> None:
+    """Raise DataError, naming it, for a patient or a file's content that lies in more than one part.
+
+    `make_split` makes no such split; a split.csv that was edited may be one.
+    """
+    seen: dict[str, tuple[str, int]] = {}
+    for part in PARTS:
+        for place in getattr(split, part):
+            patient = images.patients[int(images.groups[place])]
+            for key, what in (
+                (f"patient {patient}", f"patient {patient!r}"),
+                (f"file {images.sha256[place]}", f"the content of {images.paths[place]}"),
+            ):
+                before, other = seen.setdefault(key, (part, place))
+                if before != part:
+                    raise DataError(
+                        f"{what} lies in the {before} and the {part} part ({images.paths[other]}, "
+                        f"{images.paths[place]}): figures of that test part mean nothing; start a new run"
+                    )
+
+
 def _assert_no_leak(images: ImageSet, parts: np.ndarray) -> None:
     pairs = np.unique(np.stack([images.groups, parts]), axis=1)
     if len(np.unique(pairs[0])) != pairs.shape[1]:

@@ -110,11 +110,12 @@ def rows(classification: Table | None, who: str) -> list[tuple[str, list[Cell]]]
     for name in names:
         figures = [run.get(name) for run in runs.values()]
         if any(isinstance(entry, dict) and "value" in entry for entry in figures):
-            found.append((NAMES.get(name, name), [_cell(entry, who) for entry in figures]))
+            found.append((NAMES.get(name, name), [cell(entry, who) for entry in figures]))
     return found
 
 
-def _cell(entry: Any, who: str) -> Cell:
+def cell(entry: Any, who: str) -> Cell:
+    """A figure of classification.json; a dash with the reason where it has no value."""
     if not isinstance(entry, dict) or entry.get("value") is None:
         return Cell("–", "", (entry or {}).get("reason") or "not computed")
     about = plural(entry["n"], "picture")

@@ -60,6 +60,7 @@ class Facts:
     environment: Table
     scores: Table
     classification: Table | None
+    skin_tones: Table | None
     events: Sequence[Table]
     release: Release | None
     synthetic: Sequence[Made]
@@ -80,6 +81,7 @@ def read_facts(folder: RunDir, images: ImageSet) -> Facts:
         environment=_json(folder.environment) or {},
         scores=_json(folder.scores) or {},
         classification=_json(folder.classification),
+        skin_tones=_json(folder.skin_tones),
         events=folder.events(),
         release=_release(folder),
         synthetic=_synthetic(folder),

@@ -17,6 +17,7 @@ from dfukit.config import SECTIONS, SLOTS, RunConfig
 from dfukit.images import ImageSet, Split
 from dfukit.images.split import PARTS
 from dfukit.report import answers, copies, judging, numbers, pictures, training
+from dfukit.report.clinic import read_clinic
 from dfukit.report.facts import Facts, Table
 from dfukit.report.marks import Marks, read_marks
 from dfukit.report.privacy import LEFT_OUT, Redaction
@@ -76,6 +77,7 @@ def report(
         curves=training.curves(facts),
         confusions=answers.confusions(facts.classification),
         plots=answers.plots(facts.tested),
+        clinic=read_clinic(facts, "patient" if images.patients_known else "group", share),
         excluded=[] if share else facts.data.get("excluded", [])[:EXCLUDED],
         excluded_reasons=Counter(clean(one["reason"]) for one in facts.data.get("excluded", [])).most_common(),
         settings=_settings(config, share),
@@ -88,7 +90,8 @@ def model_card(
     """The model card as Markdown text: no path, file name, patient or host in it."""
     environment = _environment(private.text, html=False)
     common = _common(config, images, split, facts, read_marks(folder, facts), private.free_text)
-    return environment.get_template("model_card.md.j2").render(common, size=config.gan.size)
+    clinic = read_clinic(facts, "patient" if images.patients_known else "group", share=True)
+    return environment.get_template("model_card.md.j2").render(common, clinic=clinic, size=config.gan.size)
 
 
 def _common(

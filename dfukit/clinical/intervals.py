@@ -1,0 +1,87 @@
+"""95% intervals that hold what they say with few patients of several pictures each.
+
+All cover the choice of the patients: another sample of patients, the same classifier. None covers the seed of the
+training. Coverage was simulated with patients of 1 to 5 pictures that share their label and half of the score's
+variance, 1,000 sets each (tests/test_clinical_intervals.py): at 40, 110 and 400 patients 95, 95 and 96% for AUROC and
+96, 97 and 96% for recall.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from attrs import frozen
+from scipy.special import expit, logit, stdtrit
+
+LEVELS = (2.5, 97.5)
+
+
+@frozen
+class Interval:
+    """Both ends, or None and the reason."""
+
+    bounds: list[float] | None
+    reason: str | None = None
+
+
+NO_INTERVAL = Interval(None, "one patient only: no interval")
+
+
+def wilson(value: float, size: float, degrees: int) -> list[float]:
+    """Wilson's (1927) score interval of a proportion with an effective size, Student's t in place of the normal."""
+    square = float(stdtrit(degrees, LEVELS[1] / 100)) ** 2
+    centre = value + square / (2 * size)
+    half = math.sqrt(square * (value * (1 - value) / size + square / (4 * size * size)))
+    # Rounding may leave the ends a hair beyond where they are exact.
+    low = 0.0 if value == 0 else max(0.0, (centre - half) / (1 + square / size))
+    high = 1.0 if value == 1 else min(1.0, (centre + half) / (1 + square / size))
+    return [low, high]
+
+
+def proportion(success: np.ndarray, patient: np.ndarray) -> Interval:
+    """Interval of the share of pictures that are a success, bool [N], of patients [N].
+
+    Wilson's with the effective size of Korn and Graubard (1998): as many independent pictures as would vary like this
+    sample of patients does. The share is a ratio of sums over the m patients, its linearised variance
+    v = m / (m - 1) sum_c (hits_c - p n_c)^2 / N^2, the effective size p (1 - p) / v, at most N, and m where v is 0,
+    because then every resample would repeat the value; t has m - 1 degrees of freedom.
+    """
+    number = np.unique(patient, return_inverse=True)[1].reshape(-1)
+    count = int(number.max()) + 1
+    if count < 2:
+        return NO_INTERVAL
+    value = float(success.mean())
+    residual = np.bincount(number, success - value, count)
+    variance = float((residual**2).sum()) / len(success) ** 2 * count / (count - 1)
+    size = min(len(success), value * (1 - value) / variance) if variance > 0 else count
+    return Interval(wilson(value, size, count - 1))
+
+
+def auroc(value: float, draws: np.ndarray, fewest: int) -> Interval:
+    """Interval of an AUROC on the logit scale, from its values [R] in resamples of the patients.
+
+    The standard error is that of the patient bootstrap (what Obuchowski 1997 estimates in closed form for clustered
+    data), carried to the logit by the delta method, so that the interval stays in [0, 1] and leans to the side that
+    has room (Pepe 2003, section 5.2.4). Student's t with `fewest` - 1 degrees of freedom, `fewest` being the patients
+    of the class that has fewer of them. At 0 and 1, where the logit ends, it is Wilson's interval with `fewest` trials.
+    """
+    if fewest < 2:
+        return Interval(None, "one patient only of a class: no interval")
+    defined = draws[np.isfinite(draws)]
+    if len(defined) < len(draws) / 2:
+        return Interval(None, "undefined in most resamples of the patients: no interval")
+    if value in (0.0, 1.0):
+        return Interval(wilson(value, fewest, fewest - 1))
+    reach = float(stdtrit(fewest - 1, LEVELS[1] / 100)) * float(defined.std(ddof=1)) / (value * (1 - value))
+    return Interval([float(expit(logit(value) + sign * reach)) for sign in (-1, 1)])
+
+
+def percentile(draws: np.ndarray, patients: int) -> Interval:
+    """The percentile bootstrap, for what has no better method here; it covers a little too seldom with few."""
+    if patients < 2:
+        return NO_INTERVAL
+    defined = draws[np.isfinite(draws)]
+    if len(defined) < len(draws) / 2:
+        return Interval(None, "undefined in most resamples of the patients: no interval")
+    return Interval([float(bound) for bound in np.percentile(defined, LEVELS)])

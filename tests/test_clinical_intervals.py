@@ -1,0 +1,91 @@
+"""Intervals hold what they say: they cover the truth of simulated patients as often as they promise."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.special import expit, ndtr
+
+from dfukit import clinical
+from dfukit.clinical import intervals
+
+SHIFT, WITHIN, BETWEEN, THRESHOLD, SHARE, PREVALENCE = 2.0, 0.75, 0.75, 1.0, 0.4, 0.1
+SPREAD = float(np.hypot(WITHIN, BETWEEN))
+TPR, FPR = float(ndtr((SHIFT - THRESHOLD) / SPREAD)), float(ndtr(-THRESHOLD / SPREAD))
+TRUTH = {
+    "auroc": float(ndtr(SHIFT / SPREAD / np.sqrt(2))),
+    "recall": TPR,
+    "fpr": FPR,
+    "ppv": PREVALENCE * TPR / (PREVALENCE * TPR + (1 - PREVALENCE) * FPR),
+    "npv": (1 - PREVALENCE) * (1 - FPR) / ((1 - PREVALENCE) * (1 - FPR) + PREVALENCE * (1 - TPR)),
+    "difference": 0.0,
+}
+
+
+def covered(patients: int, runs: int) -> dict[str, float]:
+    """How often the interval of each figure holds its true value.
+
+    A patient has 1 to 5 pictures, one label, and half of the score's variance to itself.
+    """
+    hits = dict.fromkeys(TRUTH, 0)
+    for seed in range(runs):
+        rng = np.random.default_rng(seed)
+        patient = np.repeat(np.arange(patients), rng.integers(1, 6, patients))
+        labels = (rng.random(patients) < SHARE)[patient]
+        latent = SHIFT * labels + rng.normal(0, BETWEEN, patients)[patient] + rng.normal(0, WITHIN, len(patient))
+        other = SHIFT * labels + rng.normal(0, BETWEEN, patients)[patient] + rng.normal(0, WITHIN, len(patient))
+        score, threshold = expit(latent), float(expit(THRESHOLD))
+        found = clinical.figures(labels, score, patient, rng, 200, threshold)
+        found |= {
+            name: figure
+            for name, figure in clinical.at_threshold(labels, score, patient, threshold, PREVALENCE).items()
+            if name in ("ppv", "npv")
+        }
+        found["difference"] = clinical.auroc_difference(labels, score, expit(other), patient, rng, 200)
+        for name, truth in TRUTH.items():
+            low, high = found[name]["interval"]
+            hits[name] += low <= truth <= high
+    return {name: count / runs for name, count in hits.items()}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("patients", [40, 110, 400])
+def test_intervals_cover_the_truth_between_90_and_98_times_of_100(patients: int) -> None:
+    found = covered(patients, 1000)
+    print(patients, "patients:", ", ".join(f"{name} {share:.3f}" for name, share in found.items()))
+    for name, share in found.items():
+        assert 0.90 <= share <= 0.98, (name, share)
+
+
+def test_intervals_of_40_patients_cover_the_truth() -> None:
+    for name, share in covered(40, 150).items():
+        assert 0.90 <= share <= 0.98, (name, share)
+
+
+def test_wilson_with_many_degrees_of_freedom_is_wilsons() -> None:
+    z = 1.959963985
+    centre, half = 0.8 + z**2 / 100, z * np.sqrt(0.8 * 0.2 / 50 + z**2 / 10000)
+    expected = [(centre - half) / (1 + z**2 / 50), (centre + half) / (1 + z**2 / 50)]
+    assert intervals.wilson(0.8, 50, 10**9) == pytest.approx(expected)
+
+
+def test_independent_pictures_count_one_each_and_repeated_ones_not_at_all() -> None:
+    rng = np.random.default_rng(0)
+    success = rng.random(200) < 0.7
+    alone = intervals.proportion(success, np.arange(200)).bounds
+    assert alone == pytest.approx(intervals.wilson(success.mean(), 199, 199), abs=1e-4)
+    repeated = intervals.proportion(np.repeat(success, 5), np.repeat(np.arange(200), 5)).bounds
+    assert repeated == pytest.approx(alone, abs=1e-3)
+
+
+def test_pictures_never_count_more_than_one_each() -> None:
+    # Within a patient calls alternate: that says less than 20 independent pictures would.
+    success, patient = np.arange(20) % 2 == 0, np.arange(20) // 3
+    assert intervals.proportion(success, patient).bounds == pytest.approx(intervals.wilson(0.5, 20, 6))
+
+
+def test_the_auroc_leans_to_the_side_that_has_room() -> None:
+    draws = np.random.default_rng(0).normal(0.95, 0.03, 1000)
+    low, high = intervals.auroc(0.95, draws, 20).bounds or [0, 0]
+    assert high < 1
+    assert 0.95 - low > 2 * (high - 0.95)
