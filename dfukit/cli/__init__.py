@@ -19,6 +19,7 @@ COMMANDS = {
     "data": ("data", "look at, prepare or clear pictures"),
     "sample": ("use", "draw synthetic pictures from a trained generator"),
     "score": ("use", "score a folder of synthetic pictures against real ones"),
+    "evaluate": ("evaluate", "judge a classifier on the labelled pictures of another place"),
     "predict": ("use", "score photographs with a trained classifier"),
     "export": ("release", "a bundle for sharing, without anything of the photographs"),
     "verify": ("release", "check a run or a bundle, or find a picture in it"),
