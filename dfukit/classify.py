@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from torch import Tensor
 
-from dfukit import clinical, comparison, fitting, predictions, provenance, rundir, weights
+from dfukit import clinical, comparison, fitting, ledger, likeness, predictions, provenance, rundir, weights
 from dfukit.comparison import BOTH, REAL, THRESHOLD, Judged, Rules
 from dfukit.component import ImageSpec
 from dfukit.config import RunConfig
@@ -37,12 +38,13 @@ def compare_arms(
     critic: Critic | None,
     critic_description: Description | None,
     progress: Progress,
+    command: str = "classify",
 ) -> dict[str, Any]:
     """Train both arms with one seed and budget, choose one on the validation part, then judge both on the test part.
 
     Writes both classifiers, the chosen one as the run's classifier, predictions.csv and classification.json, whose
     content comes back. Without samples only the arm "real" is trained. Everything reaches the classifiers at the GAN's
-    size (`image.size`), so that sharpness tells neither the class nor the origin.
+    size (`image.size`), so that sharpness tells neither the class nor the origin. The ledger names `command`.
     Raises DataError for parts that cannot be trained on or share a patient, and for classes that are not those of the
     pictures; DivergedError; and WeightsError where pretrained weights are insisted on and not to be had.
     """
@@ -71,6 +73,7 @@ def compare_arms(
     chosen = min(trained, key=lambda arm: trained[arm].validation_loss)
     judged = {(arm, "validation"): _judge(trained[arm], pictures, "validation", image, compute, arm) for arm in trained}
     facts = {"phantom": images.phantom, "fit": config.data.fit}
+    beside = {arm: _likeness(one, pictures, compute) for arm, one in trained.items()}
     for arm, path in ((REAL, folder.real_classifier_weights), (chosen, folder.classifier_weights)):
         known = {} if critic_description is None else {"critic": critic_description}
         built_on = {name: known[name] for name in trained[arm].network.needs}
@@ -79,14 +82,17 @@ def compare_arms(
         )
         facts |= {"operating_threshold": operating.value, "target_sensitivity": config.classify.target_sensitivity}
         description = _describe(config, image, built_on, trained[arm], arm, facts)
-        weights.write(path, trained[arm].network, description)
+        weights.write(path, trained[arm].network, description, beside[arm])
 
-    # Judge.
+    # Judge; from here on the test part is looked at.
+    digests = {provenance.file_sha256(path) for path in (folder.real_classifier_weights, folder.classifier_weights)}
+    look = ledger.record(folder, (images.sha256[place] for place in split.test), digests, command)
     judged |= {(arm, "test"): _judge(trained[arm], pictures, "test", image, compute, arm) for arm in trained}
     indices = {part: getattr(split, part) for part in JUDGED}
     about = {part: About.of(images, index, image.size) for part, index in indices.items()}
     rundir.write_text(folder.predictions, predictions.as_csv(images, indices, about, judged))
     result = _classification(config, folder, images, pictures["test"].groups, about["test"], trained, judged, chosen)
+    result["look"] = look.as_table()
     rundir.write_json(folder.classification, result)
     for name, reason in result["columns_left_out"].items():
         progress.say(f"no figures by the manifest's column {name}: {reason}")
@@ -99,6 +105,11 @@ def compare_arms(
 
 def _pictures(images: ImageSet, index: np.ndarray, image: ImageSpec) -> Pictures:
     return Pictures(Rows(images.at(image.size), index), images.labels[index], images.groups[index])
+
+
+def _likeness(trained: Trained, pictures: Mapping[str, Pictures], compute: Compute) -> dict[str, Tensor]:
+    known = likeness.fit(trained.network, pictures["train"].pixels, pictures["validation"].pixels, compute)
+    return known.as_tensors() if known else {}
 
 
 def _train(

@@ -163,6 +163,9 @@ class Classifier(nn.Module, ABC):
 
     needs: ClassVar[tuple[str, ...]] = ()
     """Names of `Parts` that it is built on. Their descriptions travel in its weights, so that it can be rebuilt."""
+    embedding: ClassVar[str] = ""
+    """Name of the submodule whose input [N, ..., D] best says what a picture looks like, for the warning of pictures
+    unlike the training set. Empty: the last linear layer that is called."""
 
     def attach(self, parts: Parts) -> None:
         """Take the structure (and weights) of the parts it needs. Called when built, and again when rebuilt."""
@@ -177,6 +180,10 @@ class Classifier(nn.Module, ABC):
 
         Resizing and normalising happen inside.
         """
+
+    def for_prediction(self) -> Classifier:
+        """The same function for eval mode alone, faster where it can be: folded batch norms and the like."""
+        return self
 
 
 class Extractor(nn.Module, ABC):

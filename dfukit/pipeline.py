@@ -196,7 +196,7 @@ def execute(config: RunConfig, folder: RunDir | None, progress: Progress, extend
         samples, verdict = score_samples(config, run, compute, images, split, samples, progress, world)
     if world.first:
         coverage.write(run, images, split, samples, image.size)
-        classify_arms(config, run, compute, images, split, image, samples, progress)
+        classify_arms(config, run, compute, images, split, image, samples, progress, "run")
         release.settle(run, verdict)
         finish(run, config, images, split, config.report.share)
     return Run(run)
@@ -229,7 +229,7 @@ def execute_classify(folder: RunDir, progress: Progress) -> Run:
     if image.positive is None:
         raise DataError(f"{images.name} has one class only ({images.classes[0]}): there is nothing to classify")
     samples = read_samples(folder, images.classes)
-    classify_arms(config, folder, compute, images, split, image, samples, progress)
+    classify_arms(config, folder, compute, images, split, image, samples, progress, "classify")
     if folder.sums.is_file():
         sums.record(folder)
     return Run(folder)
@@ -425,6 +425,7 @@ def classify_arms(
     image: ImageSpec,
     samples: Samples,
     progress: Progress,
+    command: str,
 ) -> None:
     """Train the classifier on real pictures, and on real + synthetic ones, and judge both on the test part."""
     if image.positive is None:
@@ -434,7 +435,9 @@ def classify_arms(
         folder.keep_events(lambda event: event["phase"] != "classifier")
     critic, critic_description = weights.read(folder.critic_weights, "critic")
     assert isinstance(critic, Critic)
-    classify.compare_arms(config, folder, compute, images, split, image, samples, critic, critic_description, progress)
+    classify.compare_arms(
+        config, folder, compute, images, split, image, samples, critic, critic_description, progress, command
+    )
 
 
 def _write_data(folder: RunDir, images: ImageSet, split: Split) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import io
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -14,34 +15,51 @@ import torch
 from attrs import frozen
 from PIL import Image, ImageOps
 
-from dfukit import clinical, fitting, rundir, weights
+from dfukit import clinical, likeness, rundir, weights
 from dfukit.component import ImageSpec
 from dfukit.config import DataSettings
 from dfukit.device import Compute
-from dfukit.errors import DataError
+from dfukit.errors import ConfigError, DataError
 from dfukit.images import resize
 from dfukit.images.decode import Limits, Unusable, decode
+from dfukit.images.find import below
 from dfukit.images.pool import Decoded, Job, decode_all
 from dfukit.interfaces import Classifier
+from dfukit.likeness import Likeness
+from dfukit.progress import Progress
 from dfukit.weights import Description
 
 CPU = Compute(torch.device("cpu"), bf16=False)
+FEW = 16
+"""Files for which one decoder is started and not one for each core."""
 Picture = str | Path | Image.Image | np.ndarray
 
 
 @frozen
 class Prediction:
-    """A calibrated score in [0, 1] for the positive class. Research use only."""
+    """What a classifier says of one picture. Research use only: a model's score, not a patient's risk."""
 
     path: str
     """The file; empty for a picture that was handed over in memory."""
     positive: str
     score: float
+    """Calibrated, in [0, 1], for the positive class."""
+    call: str
+    """The positive class from the operating point on, else "not" and its name."""
+    unlike: bool | None
+    """Whether the picture lies further from the training pictures than held-out ones do; None where that is unknown."""
+    distance: float | None
+    """How far, as a multiple of the distance from which on it is called unlike."""
     milliseconds: float
-    """How long the caller waited for it; the first file's wait includes the start of the decoder."""
+    """How long the caller waited for it, a batch shared evenly; the first file's wait includes the decoder's start."""
 
     def as_table(self) -> dict[str, Any]:
         return attrs.asdict(self)
+
+    def as_text(self) -> str:
+        """One line for a person."""
+        far = f"  unlike the training pictures ({self.distance:.1f} times the limit)" if self.unlike else ""
+        return f"{self.path}  {self.positive} {self.score:.3f}  called {self.call}  {self.milliseconds:.0f} ms{far}"
 
 
 @frozen(eq=False)
@@ -51,6 +69,8 @@ class LoadedClassifier:
     network: Classifier
     description: Description
     compute: Compute = CPU
+    likeness: Likeness | None = None
+    """What its training pictures look like to it; None for weights that do not say."""
 
     @property
     def image(self) -> ImageSpec:
@@ -65,33 +85,103 @@ class LoadedClassifier:
     def temperature(self) -> float:
         return float(self.description.facts["temperature"])
 
-    def predict(self, images: Iterable[Picture]) -> list[Prediction]:
-        """Score picture files, Pillow pictures or uint8 arrays [H, W, 3], one by one, so that none affects another.
+    @property
+    def target_sensitivity(self) -> float | None:
+        """The sensitivity on the validation part that the threshold was chosen for; None where it was not chosen."""
+        facts = self.description.facts
+        return None if facts.get("operating_threshold") is None else facts.get("target_sensitivity")
 
-        Each goes the way of the training pictures: fitted to 256x256, down to the GAN's size, then to the network's.
-        Where a manifest's boxes cut the training pictures, cut these likewise first.
-        Raises DataError for a picture that cannot be used, with its reason.
+    @property
+    def threshold(self) -> float:
+        """The calibrated score from which on a picture is called positive."""
+        facts = self.description.facts
+        chosen = facts.get("operating_threshold")
+        return float(facts.get("threshold", 0.5) if chosen is None else chosen)
+
+    @property
+    def about_calls(self) -> str:
+        """One line on the threshold and where it comes from."""
+        chosen = "which no sensitivity was chosen for"
+        if self.target_sensitivity is not None:
+            chosen = f"chosen on the validation part for a sensitivity of {self.target_sensitivity:.0%}"
+        unknown = "" if self.likeness else "; these weights do not tell pictures unlike the training set"
+        return f"called {self.positive} from a score of {self.threshold:.3f} on, {chosen}{unknown}"
+
+    def predict(
+        self, images: Iterable[Picture], *, batch: int = 1, progress: Progress | None = None
+    ) -> list[Prediction]:
+        """Score picture files, folders of them, Pillow pictures or uint8 arrays [H, W, 3], `batch` at a time.
+
+        One at a time, a score depends on its picture alone to the last bit; in batches it is the same to about 1e-6.
+        Each picture goes the way of the training pictures: fitted to 256x256, down to the GAN's size, then to the
+        network's. Where a manifest's boxes cut the training pictures, cut these likewise first. Folders are searched
+        with all below them, in the order of their paths.
+
+        Raises DataError for a picture that cannot be used, with its reason. With `progress`, it is told and left out,
+        and DataError is raised where none is left.
         """
-        pictures = list(images)
-        settings = DataSettings(fit=self.description.facts["fit"])
-        jobs = [Job(Path(picture).absolute()) for picture in pictures if isinstance(picture, str | Path)]
-        decoded = decode_all(jobs, settings, workers=1)
-        predictions = []
-        for picture in pictures:
+        if batch < 1:
+            raise ConfigError(f"batch must be at least 1, got {batch}")
+        pictures = [picture for given in images for picture in _files(given, progress)]
+        left = self._read(pictures, progress)
+        predictions: list[Prediction] = []
+        started = time.perf_counter()
+        while some := list(islice(left, batch)):
+            scores, distances = self.judge(np.stack([pixels for _, pixels in some]))
+            elapsed = (time.perf_counter() - started) * 1000 / len(some)
+            for place, (path, _) in enumerate(some):
+                predictions.append(self._said(path, scores[place], distances, place, elapsed))
             started = time.perf_counter()
-            if isinstance(picture, str | Path):
-                path, pixels = str(picture), _usable(next(decoded), str(picture))
-            else:
-                path, pixels = "", _square(picture, settings)
-            score = float(self.scores(pixels[None])[0])
-            elapsed = (time.perf_counter() - started) * 1000
-            predictions.append(Prediction(path, self.positive, score, elapsed))
+        if progress and not predictions:
+            raise DataError("none of these pictures can be used")
         return predictions
+
+    def judge(self, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+        """Calibrated scores float64 [N] of square pictures uint8 [N, H, H, 3], and how far they lie from the training
+        pictures, as multiples of the limit [N]; None for those where the weights do not say."""
+        sized = resize(pixels, self.image.size)
+        with torch.inference_mode():
+            logits, features = likeness.judge(self.network, sized, self.compute)
+        scores = clinical.calibrated(logits, self.temperature)
+        if self.likeness is None or features is None:
+            return scores, None
+        return scores, self.likeness.distances(features)
 
     def scores(self, pixels: np.ndarray) -> np.ndarray:
         """Calibrated scores float64 [N] of square pictures uint8 [N, H, H, 3]."""
-        sized = resize(pixels, self.image.size)
-        return clinical.calibrated(fitting.logits(self.network, sized, self.compute), self.temperature)
+        return self.judge(pixels)[0]
+
+    def _said(
+        self, path: str, score: float, distances: np.ndarray | None, place: int, milliseconds: float
+    ) -> Prediction:
+        distance = None if distances is None else float(distances[place])
+        return Prediction(
+            path=path,
+            positive=self.positive,
+            score=float(score),
+            call=self.positive if score >= self.threshold else f"not {self.positive}",
+            unlike=None if distance is None else distance > 1,
+            distance=distance,
+            milliseconds=milliseconds,
+        )
+
+    def _read(self, pictures: list[Picture], progress: Progress | None) -> Iterator[tuple[str, np.ndarray]]:
+        """Paths and pixels uint8 [256, 256, 3] of the pictures that can be used, as they are decoded."""
+        settings = DataSettings(fit=self.description.facts["fit"])
+        jobs = [Job(Path(picture).absolute()) for picture in pictures if isinstance(picture, str | Path)]
+        decoded = decode_all(jobs, settings, workers=1 if len(jobs) <= FEW else 0)
+        for done, picture in enumerate(pictures, 1):
+            try:
+                if isinstance(picture, str | Path):
+                    yield str(picture), _usable(next(decoded), str(picture))
+                else:
+                    yield "", _square(picture, settings)
+            except DataError as error:
+                if progress is None:
+                    raise
+                progress.say(f"left out {error}")
+            if progress:
+                progress.update("scoring pictures", done, len(pictures))
 
 
 def load_classifier(path: str | Path, compute: Compute = CPU) -> LoadedClassifier:
@@ -110,7 +200,22 @@ def load_classifier(path: str | Path, compute: Compute = CPU) -> LoadedClassifie
     missing = [key for key in ("fit", "positive", "temperature") if key not in description.facts]
     if missing:
         raise DataError(f"{path} does not say its {', '.join(missing)}: train the classifier again")
-    return LoadedClassifier(network.to(compute.device).eval(), description, compute)
+    lean = network.for_prediction().to(compute.device).to(memory_format=torch.channels_last).eval()
+    return LoadedClassifier(lean, description, compute, Likeness.from_tensors(weights.read_beside(path)))
+
+
+def _files(picture: Picture, progress: Progress | None) -> Iterator[Picture]:
+    """The picture itself, or the files of a folder."""
+    if not isinstance(picture, str | Path) or not Path(picture).is_dir():
+        yield picture
+        return
+    for entry in below(Path(picture)):
+        if entry.reason is None:
+            yield Path(picture) / entry.path
+        elif progress is None:
+            raise DataError(f"{Path(picture) / entry.path}: {entry.reason}")
+        else:
+            progress.say(f"left out {Path(picture) / entry.path}: {entry.reason}")
 
 
 def _usable(result: Decoded, path: str) -> np.ndarray:

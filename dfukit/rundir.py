@@ -149,6 +149,15 @@ class RunDir:
         return self.path / "stop"
 
     @property
+    def ledger(self) -> Path:
+        """Looks at test parts that this run's classifiers had."""
+        return self.path / "ledger.jsonl"
+
+    def evaluation(self, name: str) -> Path:
+        """Figures on the pictures of another place."""
+        return self.path / f"evaluation-{name}.json"
+
+    @property
     def report(self) -> Path:
         return self.path / "report.html"
 

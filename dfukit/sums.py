@@ -14,8 +14,8 @@ from dfukit.provenance import file_sha256
 from dfukit.rundir import RunDir
 
 FILE = "SHA256SUMS"
-GOES_ON = ("checkpoints", "metrics.jsonl", "stop", "tensorboard")
-"""Of a run: what a training that is resumed or extended goes on writing. No figure is read from it alone."""
+GOES_ON = ("checkpoints", "ledger.jsonl", "metrics.jsonl", "stop", "tensorboard")
+"""Of a run: what goes on being written, by a resumed training and by each look. No figure is read from it alone."""
 LINE = re.compile(r"([0-9a-f]{64}) [ *](.+)")
 
 
@@ -28,6 +28,12 @@ def write(folder: Path, left_out: Collection[str] = ()) -> None:
     """Write SHA256SUMS over all files of a folder but those under the names `left_out`."""
     lines = [f"{file_sha256(folder / name)}  {name}\n" for name in sorted(_files(folder, left_out))]
     rundir.write_text(folder / FILE, "".join(lines))
+
+
+def add(folder: Path, names: Collection[str]) -> None:
+    """Take files into SHA256SUMS that came later; all other lines stay as they are, right or wrong."""
+    sums = {**read(folder), **{name: file_sha256(folder / name) for name in names}}
+    rundir.write_text(folder / FILE, "".join(f"{sums[name]}  {name}\n" for name in sorted(sums)))
 
 
 def read(folder: Path) -> dict[str, str]:

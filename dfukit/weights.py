@@ -13,7 +13,7 @@ from typing import Any
 import safetensors
 from attrs import field, frozen
 from safetensors.torch import save
-from torch import nn
+from torch import Tensor, nn
 
 from dfukit import registry, rundir, settings
 from dfukit.component import Chosen, ImageSpec
@@ -21,6 +21,8 @@ from dfukit.errors import ConfigError, WeightsError
 from dfukit.interfaces import Parts
 
 MAX_BYTES = 8 * 2**30
+BESIDE = "dfukit."
+"""Start of the names of tensors that belong to the weights and not to the network."""
 
 
 @frozen
@@ -56,14 +58,15 @@ class Description:
         return built
 
 
-def write(path: Path, network: nn.Module, description: Description) -> None:
-    """Save a network's parameters and buffers, whole or not at all."""
-    rundir.write_bytes(path, as_bytes(network, description))
+def write(path: Path, network: nn.Module, description: Description, beside: Mapping[str, Tensor] | None = None) -> None:
+    """Save a network's parameters and buffers, and other tensors `beside` them, whole or not at all."""
+    rundir.write_bytes(path, as_bytes(network, description, beside))
 
 
-def as_bytes(network: nn.Module, description: Description) -> bytes:
+def as_bytes(network: nn.Module, description: Description, beside: Mapping[str, Tensor] | None = None) -> bytes:
     """What `write` writes."""
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
+    named = {**network.state_dict(), **{BESIDE + name: tensor for name, tensor in (beside or {}).items()}}
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in named.items()}
     metadata = {"dfukit": json.dumps(description.as_table(), sort_keys=True)}
     content: bytes = save(tensors, metadata)
     return content
@@ -83,10 +86,20 @@ def load_into(network: nn.Module, path: Path) -> None:
     """Load the tensors of a weights file into a network of the same shape. Raises WeightsError naming the file."""
     try:
         tensors = safetensors.torch.load_file(path)
-        network.load_state_dict(tensors)
+        network.load_state_dict({name: value for name, value in tensors.items() if not name.startswith(BESIDE)})
     except (RuntimeError, OSError, safetensors.SafetensorError) as error:
         reason = " ".join(str(error).split())[:300]
         raise WeightsError(f"{path} does not fit what it says it is: {reason}") from None
+
+
+def read_beside(path: Path) -> dict[str, Tensor]:
+    """The tensors that were saved beside a network's own. Raises WeightsError naming the file."""
+    try:
+        with safetensors.safe_open(path, framework="pt") as file:
+            names = [name for name in file.keys() if name.startswith(BESIDE)]  # noqa: SIM118 - no mapping
+            return {name.removeprefix(BESIDE): file.get_tensor(name) for name in names}
+    except (OSError, safetensors.SafetensorError) as error:
+        raise WeightsError(f"{path} is not a safetensors file: {error}") from None
 
 
 def describe(path: Path) -> Description:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -309,10 +310,10 @@ class Finished:
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Finished:
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Finished]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DFUKIT_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
-        return Finished(tmp_path_factory.mktemp("runs"))
+        yield Finished(tmp_path_factory.mktemp("runs"))
 
 
 def test_a_comparison_has_the_documented_shape(finished: Finished) -> None:
@@ -516,7 +517,15 @@ def test_a_loaded_classifier_gives_the_scores_of_the_run(finished: Finished, tmp
     assert [one.score for one in predictions] == pytest.approx([expected] * 3, abs=1e-6)
     assert {one.positive for one in predictions} == {"infected"}
     assert predictions[0].path == str(tmp_path / "foot.png")
-    assert set(predictions[0].as_table()) == {"path", "positive", "score", "milliseconds"}
+    assert set(predictions[0].as_table()) == {
+        "path",
+        "positive",
+        "score",
+        "call",
+        "unlike",
+        "distance",
+        "milliseconds",
+    }
 
 
 def test_a_picture_in_memory_goes_the_way_of_a_file(finished: Finished, tmp_path: Path) -> None:

@@ -364,6 +364,8 @@ def test_the_generator_of_a_run_is_trained_anew_in_each_fold(run: RunDir, capsys
     made = [run.lift / f"gan-of-fold-{number}" / "generator.safetensors" for number in (1, 2)]
     assert made[0].read_bytes() != made[1].read_bytes()
     assert rundir.read_json(run.lift_result)["answer"] == result["answer"]
+    assert result["look"]["text"] == "first look"
+    assert lift(capsys, "mine", "--set", "gan.steps=2")[1].count("first look at these test patients") == 1  # no new one
 
 
 @pytest.mark.parametrize(

@@ -118,10 +118,10 @@ def test_sha256sum_reads_the_sums(folder: RunDir) -> None:
     subprocess.run(["sha256sum", "--quiet", "--strict", "-c", "SHA256SUMS"], cwd=folder.path, check=True)
 
 
-def test_the_sums_of_a_run_leave_out_what_a_resumed_training_goes_on_writing(made: Clinic) -> None:
+def test_the_sums_of_a_run_leave_out_what_goes_on_being_written(made: Clinic) -> None:
     listed = {name.split("/")[0] for name in sums.read(made.run.path)}
     there = {path.name for path in made.run.path.iterdir()}
-    assert there - listed == {"checkpoints", "metrics.jsonl", "tensorboard", "SHA256SUMS"}
+    assert there - listed == {"checkpoints", "ledger.jsonl", "metrics.jsonl", "tensorboard", "SHA256SUMS"}
 
 
 # Files.

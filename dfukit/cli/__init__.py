@@ -20,6 +20,7 @@ COMMANDS = {
     "sample": ("use", "draw synthetic pictures from a trained generator"),
     "score": ("use", "score a folder of synthetic pictures against real ones"),
     "lift": ("lift", "do the synthetic pictures help a classifier on real patients?"),
+    "evaluate": ("evaluate", "judge a classifier on the labelled pictures of another place"),
     "predict": ("use", "score photographs with a trained classifier"),
     "export": ("release", "a bundle for sharing, without anything of the photographs"),
     "verify": ("release", "check a run or a bundle, or find a picture in it"),

@@ -71,9 +71,10 @@ def clear(as_json: bool) -> None:
     folder, scores = images.cache_dir(), images.scores_dir()
     freed = images.clear_cache()
     if as_json:
-        emit({"cache": str(folder), "scores": str(scores), "bytes_freed": freed})
+        emit({"cache": str(folder), "scores": str(scores), "ledger": str(images.ledger_dir()), "bytes_freed": freed})
     else:
         click.echo(f"{freed / 2**20:.1f} MiB freed in {folder} (pictures) and {scores} (features and scores)")
+        click.echo(f"the ledger of looks at test parts stays: {images.ledger_dir()}")
 
 
 def _as_text(found: DataCheck) -> str:

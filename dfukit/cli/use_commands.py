@@ -93,16 +93,27 @@ def _component_settings(assignments: tuple[str, ...]) -> dict[str, Any]:
 
 @click.command()
 @click.argument("source", metavar="WEIGHTS|RUN")
-@click.argument("images", metavar="IMAGE...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("images", metavar="IMAGE|DIR...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--batch", type=int, default=1, metavar="N", help="Pictures scored at a time [1].")
+@click.option("--device", "device_name", default="cpu", metavar="NAME", help="auto, cpu, cuda, cuda:1 [cpu].")
 @json_option
-def predict(source: str, images: tuple[Path, ...], as_json: bool) -> None:
-    """Score photographs with a trained classifier. Research use only: a model's score, not a patient's risk."""
-    from dfukit.predict import load_classifier
+def predict(source: str, images: tuple[Path, ...], batch: int, device_name: str, as_json: bool) -> None:
+    """Score photographs, and folders of them, with a trained classifier.
 
-    predictions = load_classifier(_in_run(source, "classifier_weights")).predict(images)
+    Research use only: a model's score, not a patient's risk.
+    """
+    with showing() as progress:
+        from dfukit import device
+        from dfukit.config import RunSettings
+        from dfukit.predict import load_classifier
+
+        compute = device.choose(RunSettings(device=device_name, precision="fp32"))
+        classifier = load_classifier(_in_run(source, "classifier_weights"), compute)
+        predictions = classifier.predict(images, batch=batch, progress=progress)
     if as_json:
         emit([prediction.as_table() for prediction in predictions])
         return
     for prediction in predictions:
-        click.echo(f"{prediction.path}  {prediction.positive} {prediction.score:.3f}  {prediction.milliseconds:.0f} ms")
+        click.echo(prediction.as_text())
+    click.echo(classifier.about_calls, err=True)
     click.echo("research use only: a model's score, not a patient's risk", err=True)

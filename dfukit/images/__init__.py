@@ -1,6 +1,6 @@
 """Pictures: a folder or manifest in, a checked and cached ImageSet and its Split out. Nothing here imports torch."""
 
-from dfukit.images.cache import cache_dir, clear_cache, scores_dir
+from dfukit.images.cache import cache_dir, clear_cache, ledger_dir, scores_dir
 from dfukit.images.check import DataCheck, Excluded
 from dfukit.images.imageset import ImageSet, choose_positive, decode_picture, from_arrays, inspect, load
 from dfukit.images.resample import resize
@@ -18,6 +18,7 @@ __all__ = [
     "decode_picture",
     "from_arrays",
     "inspect",
+    "ledger_dir",
     "load",
     "make_split",
     "read_split",

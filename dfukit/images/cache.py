@@ -31,8 +31,13 @@ def scores_dir() -> Path:
     return _base() / "scores"
 
 
+def ledger_dir() -> Path:
+    """The folder of the ledgers of looks at test parts. It is no cache: nothing here deletes it."""
+    return _base() / "ledger"
+
+
 def clear_cache() -> int:
-    """Delete every cached picture, feature and score; the bytes set free."""
+    """Delete every cached picture, feature and score; the bytes set free. The ledgers stay."""
     freed = 0
     for folder in (cache_dir(), scores_dir()):
         for path in folder.rglob("*"):

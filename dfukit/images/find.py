@@ -17,6 +17,8 @@ from dfukit.images.table import Row, read_rows
 MANIFEST = "manifest.csv"
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".heic", ".heif")
 """What makes loose files in the root a label of their own; whether a file is a picture is seen from its content."""
+TABLES = (".csv", ".json", ".txt", ".md")
+"""Files that may lie among pictures and are none."""
 KNOWN_COLUMNS = ("path", "label", "patient", "group", "split", "x", "y", "w", "h")
 """Columns of a manifest that say how a picture is used; further ones say something about the picture."""
 PARTS = {"train": 0, "validation": 1, "val": 1, "test": 2, "": -1}
@@ -64,6 +66,18 @@ def find(root: Path, known: Callable[[str], bool], ignore: Path | None = None) -
     for entry in _walk(root, "", lambda path: path in (MANIFEST, other) or known(path)):
         if entry.path:
             yield Entry(entry.path, entry.label, reason=entry.reason or f"not listed in {MANIFEST}")
+
+
+def below(folder: Path) -> Iterator[Entry]:
+    """Every visible file below a folder whose pictures need no label, by path; links come with the reason against them.
+
+    Tables and notes beside the pictures are passed over.
+    """
+    found = (entry for entry in _walk(folder, "", lambda path: False) if entry.path)
+    yield from sorted(
+        (entry for entry in found if PurePosixPath(entry.path).suffix.lower() not in TABLES),
+        key=lambda entry: entry.path,
+    )
 
 
 def check_root(root: Path) -> None:

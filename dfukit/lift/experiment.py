@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from dfukit.lift.records import LiftDir
 from dfukit.lift.result import Dealt
 from dfukit.lift.sources import Given, Source
 from dfukit.progress import Progress
+from dfukit.provenance import file_sha256
 
 
 def run(
@@ -31,11 +32,13 @@ def run(
     folder: Path,
     compute: Compute,
     progress: Progress,
+    count_look: Callable[[str], Mapping[str, Any]] = lambda digest: {},
 ) -> dict[str, Any]:
     """Train all arms in all folds, compare them on patients whom none of them saw, and answer.
 
     Writes lift.json, whose content comes back, and lift-predictions.csv into the folder. Each network that is done is
-    written down there: in the same folder, the experiment goes on. Raises DataError for pictures that cannot carry it,
+    written down there: in the same folder, the experiment goes on. `count_look` is told the digest of all scores before
+    they are judged, and returns what is written down of that look. Raises DataError for pictures that cannot carry it,
     ConfigError where the folder holds another experiment, DivergedError where scores are no numbers.
     """
     if image.positive is None:
@@ -78,7 +81,9 @@ def run(
 
     # Compare.
     records.write_predictions(result.rows(real, image, wanted, done, outcomes, config.lift.seeds))
+    look = count_look(file_sha256(records.predictions))
     answered = {
+        "look": dict(look),
         **result.compared(config, wanted, result.tested(config, real, image, wanted, done, outcomes)),
         "positive": image.positive,
         "design": result.design(config, real, image, done, source.about, prepared[0]),

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-from dfukit import device, pipeline, registry, rundir
+from dfukit import device, ledger, pipeline, registry, rundir
 from dfukit.component import ImageSpec
 from dfukit.config import RunConfig, resolve
 from dfukit.images import load, read_split
@@ -20,19 +22,25 @@ from dfukit.rundir import RunDir
 def lift_run(run: RunDir, config: RunConfig, folder: Path, progress: Progress) -> Lift:
     """Train the generator of a run anew inside each fold of its patients, and compare.
 
-    `config` is the run's, with what was changed for the experiment. The report of the run is written anew with the
+    `config` is the run's, with what was changed for the experiment. It tests on all patients, the run's test part among
+    them: the ledger counts that as a look. The report of the run is written anew with the
     answer. Raises DataError where the pictures are no longer those of the run.
     """
     compute = device.choose(config.run)
     images = pipeline.load_images(config, progress)
-    read_split(run.split, images)
+    tested = [images.sha256[int(place)] for place in read_split(run.split, images).test]
     image = pipeline.image_spec(config, images)
     rundir.write_toml(folder / "settings.toml", config.as_table())
     about = RETRAINED
     if different := changed(resolve(registry.load(), file=run.config), config):
         about += f"; its settings are the run's, except {', '.join(different)}"
     source = Retrained(config, images, image, compute, folder, progress, about)
-    result = experiment.run(config, Real.of(images, image.size), image, source, folder, compute, progress)
+
+    def count_look(digest: str) -> Mapping[str, Any]:
+        return ledger.record(run, tested, [digest], "lift").as_table()
+
+    real = Real.of(images, image.size)
+    result = experiment.run(config, real, image, source, folder, compute, progress, count_look)
     if run.report.is_file() and folder.resolve() == run.lift.resolve():
         pipeline.execute_report(run, False, progress)
     return Lift(folder, result)
@@ -55,7 +63,11 @@ def lift_folders(config: RunConfig, synthetic: Path, vouched: bool, folder: Path
     real = Real.of(images, size)
     rundir.write_toml(folder / "settings.toml", config.as_table())
     source = given(drawn, real, images.classes, size, vouched)
-    return Lift(folder, experiment.run(config, real, image, source, folder, compute, progress))
+
+    def count_look(digest: str) -> Mapping[str, Any]:
+        return ledger.record(None, images.sha256, [digest], "lift").as_table()
+
+    return Lift(folder, experiment.run(config, real, image, source, folder, compute, progress, count_look))
 
 
 def changed(before: RunConfig, now: RunConfig) -> list[str]:

@@ -44,7 +44,7 @@ class Lift:
                 f"about {needed} patients would bring the interval down to +-{design['margin']:g}, if they and the "
                 "seeds spread as these do"
             )
-        lines += [f"the synthetic pictures: {design['generator']}", ""]
+        lines += [f"the synthetic pictures: {design['generator']}", *self._look(), ""]
         lines.append(f"{'arm':28} {'AUROC':24} {recall:34} log loss")
         for arm, one in self.result["arms"].items():
             name = f"{arm} (exploratory)" if one["exploratory"] else arm
@@ -56,6 +56,10 @@ class Lift:
             lines.append(f"{one['arm']} less {one['against']}{' (exploratory)' * one['exploratory']}: {told}")
         lines += ["", *self._labels(), f"{'all figures':28} {LiftDir(self.path).result}"]
         return "\n".join(lines)
+
+    def _look(self) -> list[str]:
+        look = self.result["look"]
+        return [f"{look['text']} at these test patients"] if look else []
 
     def _labels(self) -> list[str]:
         real, synthetic = self.result["labels"]["real"], self.result["labels"]["synthetic"]

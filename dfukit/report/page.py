@@ -16,7 +16,7 @@ from dfukit import settings as s
 from dfukit.config import SECTIONS, SLOTS, RunConfig
 from dfukit.images import ImageSet, Split
 from dfukit.images.split import PARTS
-from dfukit.report import answers, copies, numbers, pictures, training
+from dfukit.report import answers, copies, judging, numbers, pictures, training
 from dfukit.report.clinic import read_clinic
 from dfukit.report.facts import Facts, Table
 from dfukit.report.lift import read_lift
@@ -73,6 +73,8 @@ def report(
         flagged=[] if share else pictures.flagged(facts, images, size),
         thumbnail=pictures.THUMBNAIL,
         size=size,
+        look=judging.look(facts.classification),
+        places=[] if share else judging.places(folder),
         curves=training.curves(facts),
         confusions=answers.confusions(facts.classification),
         plots=answers.plots(facts.tested),

@@ -21,7 +21,7 @@ from dfukit.errors import DataError
 from dfukit.images import load, read_split, resize, scores_dir
 from dfukit.images.cache import check_space
 from dfukit.images.decode import SIDE
-from dfukit.images.find import MANIFEST, SUFFIXES, Entry, find
+from dfukit.images.find import MANIFEST, SUFFIXES, TABLES, Entry, find
 from dfukit.images.pool import Job, decode_all
 from dfukit.images.table import read_rows
 from dfukit.progress import Progress, counter
@@ -29,8 +29,6 @@ from dfukit.registry import Registry
 from dfukit.rows import Pixels, Rows
 from dfukit.rundir import RunDir
 
-TABLES = (".csv", ".json", ".txt", ".md")
-"""Files that may lie among pictures and are none."""
 CHUNK = 256
 """Pictures resized at a time."""
 

@@ -69,6 +69,14 @@ class ClassifierSuite(NetworkSuite):
                 "in eval mode the same pictures get different logits",
             )
 
+    def test_made_for_prediction_it_is_the_same_function(self) -> None:
+        network, inputs = self.network().eval(), self.inputs(4)
+        with torch.no_grad():
+            require(
+                torch.allclose(network.for_prediction()(*inputs), network(*inputs), atol=1e-4, rtol=1e-4),
+                "for_prediction() must give a network with the same logits",
+            )
+
     def test_preparing_says_which_weights_were_taken(self) -> None:
         network = self.network()
         with offline():

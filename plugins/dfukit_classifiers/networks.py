@@ -13,7 +13,7 @@ from dfukit import hub
 from dfukit.component import ImageSpec
 from dfukit.errors import ConfigError
 from dfukit.interfaces import Classifier, Parts
-from dfukit_classifiers import BackboneSettings, HeadSettings, TimmSettings, pretrained
+from dfukit_classifiers import BackboneSettings, HeadSettings, TimmSettings, folding, pretrained
 
 SMALLEST_INPUT = 128
 """Backbones of stride 32 leave a 4x4 map of it; at 64 pixels it would be 2x2, hardly a sequence."""
@@ -58,6 +58,8 @@ def _resized(images: Tensor, size: int) -> Tensor:
 class TimmLstm(Classifier):
     """A timm backbone under an LSTM."""
 
+    # The map under the LSTM: its last state knows the two classes and little else.
+    embedding: ClassVar[str] = "head"
     mean: Tensor
     std: Tensor
 
@@ -98,6 +100,14 @@ class TimmLstm(Classifier):
     def prepare(self, parts: Parts) -> str:
         return pretrained.load(self.backbone, self.name, self.settings.pretrained, self.options)
 
+    def for_prediction(self) -> TimmLstm:
+        lean = copy.deepcopy(self)
+        rng = torch.Generator().manual_seed(0)
+        lean.backbone = folding.folded(
+            self.backbone, torch.randn(1, self.channels, self.size, self.size, generator=rng).to(self.mean.device)
+        )
+        return lean
+
     def forward(self, images: Tensor) -> Tensor:
         images = (_resized(images, self.size) - self.mean) / self.std
         features = self.backbone.forward_features(images)
@@ -126,6 +136,7 @@ class CriticLstm(Classifier):
     """The trained critic's feature map under an LSTM; the critic's layers are trained on."""
 
     needs: ClassVar[tuple[str, ...]] = ("critic",)
+    embedding: ClassVar[str] = "head"
 
     def __init__(self, settings: HeadSettings, image: ImageSpec) -> None:
         super().__init__()

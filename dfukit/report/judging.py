@@ -1,0 +1,40 @@
+"""How often the test part was looked at, and what the classifier did on the pictures of other places."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from attrs import frozen
+
+from dfukit import rundir
+from dfukit.report.answers import Cell, rows
+from dfukit.rundir import RunDir
+
+
+@frozen
+class Place:
+    """The pictures of another place, with the figures on them."""
+
+    name: str
+    pictures: int
+    patients: int
+    look: str
+    figures: Sequence[tuple[str, Cell]]
+    warnings: Sequence[str]
+
+
+def look(classification: Mapping[str, Any] | None) -> str | None:
+    """ "first look"; None for figures that were made before looks were counted."""
+    return ((classification or {}).get("look") or {}).get("text")
+
+
+def places(folder: RunDir) -> list[Place]:
+    """What `dfukit evaluate` wrote into a run, by file name."""
+    found = []
+    for path in sorted(folder.path.glob(folder.evaluation("*").name)):
+        table = rundir.read_json(path)
+        figures = [(name, cells[0]) for name, cells in rows(table, "patient")]
+        counts = table["pictures"], table["patients"]
+        found.append(Place(table["name"], *counts, table["look"]["text"], figures, table["warnings"]))
+    return found
