@@ -195,6 +195,7 @@ def _less(arm: str, against: str, exploratory: bool = False) -> dict[str, object
 LIFT = {
     "answer": "too few patients to tell",
     "patients_needed": 34,
+    "more_seeds_first": False,
     "positive": "infected",
     "difference": {
         "figure": "auroc",

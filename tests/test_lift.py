@@ -20,7 +20,7 @@ from sklearn.metrics import roc_auc_score
 from dfukit import cli, phantom, registry, rundir
 from dfukit.errors import ConfigError, DataError, DivergedError
 from dfukit.images import make_split, write_split
-from dfukit.lift import answer, arms, experiment, figures
+from dfukit.lift import Lift, answer, arms, experiment, figures
 from dfukit.lift.figures import Judged
 from dfukit.lift.folds import Real, check_folds, make_folds
 from dfukit.lift.sources import Synthetic, given, read_labelled
@@ -117,6 +117,16 @@ def test_scores_are_compared_within_a_fold_and_seed_only() -> None:
     first, second = (figures.count({"a": one}, 0.9, 100, 0)["a"] for one in (tested, shifted))
     assert first["auroc"].value == second["auroc"].value
     assert first["recall"].value == second["recall"].value
+
+
+def test_where_the_seeds_make_the_width_more_of_them_come_first(tmp_path: Path) -> None:
+    result = ask(tmp_path, 0, copies, **{**QUICK, "lift.seeds": 2, "classify.lr": 0.5})
+    spread = result["difference"]["standard_error"]
+    assert result["more_seeds_first"] == (spread["seeds"] > spread["patients"])
+    told = Lift(
+        tmp_path, {**result, "answer": "too few patients to tell", "patients_needed": 9, "more_seeds_first": True}
+    )
+    assert "more of these (--seeds) come first" in told.as_text()
 
 
 def test_an_arm_against_itself_differs_by_nothing_and_says_how_sure_that_is() -> None:

@@ -44,6 +44,8 @@ class Lift:
                 f"about {needed} patients would bring the interval down to +-{design['margin']:g}, if they and the "
                 "seeds spread as these do"
             )
+            if self.result["more_seeds_first"]:
+                lines.append("most of its width comes from the seeds: more of these (--seeds) come first")
         lines += [f"the synthetic pictures: {design['generator']}", *self._look(), ""]
         lines.append(f"{'arm':28} {'AUROC':24} {recall:34} log loss")
         for arm, one in self.result["arms"].items():

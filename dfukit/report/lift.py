@@ -77,6 +77,8 @@ def read_lift(table: Table | None, who: str, share: bool, clean: Callable[[str],
             f"; about {plural(needed, who)} would bring the interval down to ±{margin}, if they and the seeds spread "
             "as these do"
         )
+        if table["more_seeds_first"]:
+            detail += "; most of its width comes from the seeds, of which more come first"
     return Lift(
         verdict=Verdict(kind, sentence, f"{detail}."),
         about=(
