@@ -89,6 +89,16 @@ def test_the_four_answers(interval: tuple[float, float] | None, told: str) -> No
     assert found["patients_needed"] == (400 if interval == (-0.06, 0.06) else None)
 
 
+@pytest.mark.parametrize(("low", "high"), [(-0.033, 0.002), (-0.05, 0.03), (-0.01, 0.04)])
+def test_the_patients_that_it_would_take_settle_the_question(low: float, high: float) -> None:
+    asked = answer.verdict(answer.Estimate(0.0, (low, high), 0.01, 0.01), 0.03, 500)
+    narrower = (500 / asked["patients_needed"]) ** 0.5
+    middle, half = (low + high) / 2, (high - low) / 2 * narrower
+    settled = answer.verdict(answer.Estimate(middle, (middle - half, middle + half), 0.01, 0.01), 0.03, 500)
+    assert asked["answer"] == "too few patients to tell"
+    assert settled["patients_needed"] is None
+
+
 # Figures.
 
 

@@ -81,8 +81,9 @@ def difference_of(first: Counts, second: Counts, tested: Judged, name: str) -> E
 def verdict(estimate: Estimate, margin: float, patients: int) -> dict[str, Any]:
     """{"answer", "patients_needed"}: the number of patients is there where there are too few to tell.
 
-    It is what brings half of the interval's width down to the margin, if the spread between patients and between seeds
-    stays as it is and the width falls with the root of their number.
+    It is what makes the interval narrow enough to leave zero out, or to lie within the margin, whichever is nearer, if
+    the difference stays where it is, patients and seeds spread as they do, and the width falls with the root of their
+    number.
     """
     if estimate.interval is None:
         return {"answer": ANSWERS[3], "patients_needed": None}
@@ -91,9 +92,9 @@ def verdict(estimate: Estimate, margin: float, patients: int) -> dict[str, Any]:
         return {"answer": ANSWERS[0] if low > 0 else ANSWERS[1], "patients_needed": None}
     if -margin <= low and high <= margin:
         return {"answer": ANSWERS[2].format(margin=margin), "patients_needed": None}
-    half = (high - low) / 2
-    # A narrow interval may still reach beyond the margin: then it takes one patient more, at least.
-    return {"answer": ANSWERS[3], "patients_needed": max(patients + 1, math.ceil(patients * (half / margin) ** 2))}
+    half, away = (high - low) / 2, abs(high + low) / 2
+    settled = max(away, margin - away)
+    return {"answer": ANSWERS[3], "patients_needed": max(patients + 1, math.ceil(patients * (half / settled) ** 2))}
 
 
 def _spread(

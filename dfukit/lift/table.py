@@ -41,8 +41,8 @@ class Lift:
         ]
         if (needed := self.result["patients_needed"]) is not None:
             lines.append(
-                f"about {needed} patients would bring the interval down to +-{design['margin']:g}, if they and the "
-                "seeds spread as these do"
+                f"about {needed} patients would settle it (margin {design['margin']:g}), if the difference stays where "
+                "it is, and they and the seeds spread as these do"
             )
             if self.result["more_seeds_first"]:
                 lines.append("most of its width comes from the seeds: more of these (--seeds) come first")

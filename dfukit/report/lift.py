@@ -74,8 +74,8 @@ def read_lift(table: Table | None, who: str, share: bool, clean: Callable[[str],
     detail = f"AUROC {_difference(of).value} ({_difference(of).interval}), {plural(of['patients'], who)}"
     if needed is not None:
         detail += (
-            f"; about {plural(needed, who)} would bring the interval down to ±{margin}, if they and the seeds spread "
-            "as these do"
+            f"; about {plural(needed, who)} would settle it (margin {margin}), if the difference stays, and they and "
+            "the seeds spread as these do"
         )
         if table["more_seeds_first"]:
             detail += "; most of its width comes from the seeds, of which more come first"
