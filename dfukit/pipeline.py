@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -35,15 +34,15 @@ from dfukit.errors import ConfigError, DataError, PluginError
 from dfukit.gan import GanPictures, TrainedGan
 from dfukit.images import ImageSet, Split, load, make_split, read_split, write_split
 from dfukit.images.split import PARTS
-from dfukit.interfaces import Critic, Step
+from dfukit.interfaces import Critic
 from dfukit.interrupt import continued_by
 from dfukit.predict import LoadedClassifier, load_classifier
 from dfukit.progress import Progress, Silent, counter
-from dfukit.provenance import file_sha256
 from dfukit.release import Release
 from dfukit.rows import Rows
 from dfukit.rundir import RunDir
 from dfukit.sample import LoadedGenerator, Samples, load_generator, read_samples
+from dfukit.synthetic import draw_samples, save_samples, score_samples
 from dfukit.world import ALONE, World, joined
 
 MIN_VALIDATION = 10
@@ -328,86 +327,6 @@ def train_gan(
         rundir.write_json(folder.training, trained.summary)
     progress.say(f"GAN: {trained.summary['steps']} steps, those of step {trained.summary['kept_step']} are kept")
     return trained
-
-
-def draw_samples(config: RunConfig, folder: RunDir, trained: TrainedGan, split: Split) -> Samples:
-    """The synthetic set: its classes as often as in the training part, so that being synthetic tells no class."""
-    digest = file_sha256(folder.generator_weights)
-    generator = LoadedGenerator(trained.generator, trained.generator_description, digest)
-    # A seed of its own, so that `dfukit sample RUN` draws other pictures than these.
-    seed = Step(config.run.seed, 0).seed_of("synthetic set")
-    return generator.sample(config.sample.count or len(split.train), seed=seed)
-
-
-def save_samples(
-    folder: RunDir, samples: Samples, audit: Mapping[str, Any] | None = None, distances: np.ndarray | None = None
-) -> Samples:
-    """Write the synthetic set, without the pictures that an audit flagged: those go to `flagged/`.
-
-    `audit` is the entry of scores.json, `distances` [N] are those to the nearest training picture. The pictures that
-    are left come back.
-    """
-    for place in (folder.synthetic, folder.held_back, folder.flagged):
-        shutil.rmtree(place, ignore_errors=True)
-    found = (audit or {}).get("pictures", ())
-    copied = np.isin(samples.paths, [one["path"] for one in found])
-    if found:
-        samples.take(copied).save_flagged(folder.flagged, found)
-    left = samples.take(~copied)
-    left.save(folder.synthetic, distances=None if distances is None else distances[~copied])
-    return left
-
-
-def score_samples(
-    config: RunConfig,
-    folder: RunDir,
-    compute: Compute,
-    images: ImageSet,
-    split: Split,
-    samples: Samples,
-    progress: Progress,
-    world: World = ALONE,
-) -> tuple[Samples, Release]:
-    """Audit the synthetic set, take out what copies, and score the rest against the training and the test part.
-
-    The pictures that are left come back, with the verdict of the release check.
-    """
-    pixels, parts = images.at(config.gan.size), {"train": split.train, "test": split.test}
-    installed = registry.load()
-
-    def measure(metrics: Sequence[Chosen], of: Samples, keep: Path | None = None) -> dict[str, dict[str, Any]]:
-        return scoring.score(
-            {name: Rows(pixels, index) for name, index in parts.items()},
-            of.pixels,
-            metrics,
-            installed,
-            extractor=config.score.extractor,
-            extractor_settings=config.extractors,
-            groups={name: images.groups[index] for name, index in parts.items()},
-            labels={**{name: images.labels[index] for name, index in parts.items()}, "synthetic": of.labels},
-            classes=images.classes,
-            names={**{name: [images.paths[i] for i in index] for name, index in parts.items()}, "synthetic": of.paths},
-            pictures=config.score.pictures,
-            compute=compute,
-            seed=config.run.seed,
-            progress=progress,
-            world=world,
-            keep=keep,
-        )
-
-    audits = [metric for metric in config.metrics if metric.name == release.AUDIT]
-    audit, distances = measure(audits, samples).get(release.AUDIT), None
-    if audit is not None:
-        distances = np.asarray(audit.pop("distances")) if "distances" in audit else None
-        progress.say(f"copies: {audit.get('statement') or audit['reason']}")
-    flagged = [one["path"] for one in (audit or {}).get("pictures", ())]
-    if world.first:
-        save_samples(folder, samples, audit, distances)
-    left = samples.take(~np.isin(samples.paths, flagged))
-    scores = measure([metric for metric in config.metrics if metric not in audits], left, folder.features)
-    if world.first:
-        rundir.write_json(folder.scores, {**scores, **({release.AUDIT: audit} if audit is not None else {})})
-    return left, release.judge(config.release, audit, len(left))
 
 
 def finish(folder: RunDir, config: RunConfig, images: ImageSet, split: Split, share: bool) -> None:

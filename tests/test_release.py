@@ -15,12 +15,13 @@ import pytest
 import torch
 
 import dfukit
-from dfukit import classify, phantom, pipeline, release
+from dfukit import classify, phantom, pipeline, release, synthetic
 from dfukit import registry as registries
-from dfukit.config import ReleaseSettings, resolve
+from dfukit.config import ReleaseSettings, RunConfig, resolve
 from dfukit.device import Compute
 from dfukit.errors import ReleaseCheckError
-from dfukit.images import make_split
+from dfukit.gan import TrainedGan
+from dfukit.images import Split, make_split
 from dfukit.progress import Silent
 from dfukit.rundir import RunDir
 from dfukit.sample import Samples, read_samples
@@ -57,7 +58,7 @@ def planted(tmp_path_factory: pytest.TempPathFactory, offline: None) -> tuple[Ru
     labels = np.concatenate([images.labels[split.train[:6]], np.arange(18) % 2])
     samples = Samples(made, labels, images.classes, 1, "synthetic")
     compute = Compute(torch.device("cpu"), bf16=False)
-    left, verdict = pipeline.score_samples(config, folder, compute, images, split, samples, Silent())
+    left, verdict = synthetic.score_samples(config, folder, compute, images, split, samples, Silent())
     release.settle(folder, verdict)
     return folder, left, verdict
 
@@ -113,6 +114,24 @@ def test_a_set_that_was_held_back_can_still_be_classified_with(
 ) -> None:
     folder, left, _ = planted
     assert len(read_samples(folder, left.classes)) == 18
+
+
+def test_a_generator_that_knows_nothing_but_its_training_pictures_leaves_a_report_and_no_set(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def by_heart(config: RunConfig, folder: RunDir, trained: TrainedGan, split: Split) -> Samples:
+        images = phantom.image_set(config.data)
+        some = split.train[:20]
+        return Samples(images.at(config.gan.size)[some], images.labels[some], images.classes, 1, "synthetic")
+
+    monkeypatch.setattr(pipeline, "draw_samples", by_heart)
+    settings = {**QUICK, "score.metrics": ["copies", "kd", "psnr"]}
+    run = dfukit.run(preset="smoke", classifier="critic_lstm", settings=settings, out=tmp_path, name="by-heart")
+    assert run.release is not None
+    assert (run.release.passed, run.release.pictures, run.release.flagged) == (False, 0, 20)
+    assert run.scores["kd[r64]"]["reason"] == "needs at least 10 pictures in each set, got 34 real and 0 synthetic"
+    assert run.classification["runs"].keys() == {classify.REAL}
+    assert "20 of 20 pictures copy a training picture" in run.folder.report.read_text("utf-8")
 
 
 def audit(value: float, power: float, ratio: float | None = None) -> dict[str, Any]:

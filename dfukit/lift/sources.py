@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 from attrs import evolve, field, frozen
 
-from dfukit import pipeline
+from dfukit import pipeline, synthetic
 from dfukit.component import ImageSpec
 from dfukit.config import DataSettings, RunConfig, SampleSettings
 from dfukit.device import Compute
@@ -94,7 +94,7 @@ class Retrained:
         trained = pipeline.train_gan(self.config, run, self.compute, self.images, split, self.image, self.progress)
         shutil.rmtree(run.checkpoints, ignore_errors=True)  # the training has ended
         wanted = max(self.config.sample.count or len(fold.train), math.ceil(self.config.lift.ratio * len(fold.train)))
-        samples = pipeline.draw_samples(evolve(self.config, sample=SampleSettings(count=wanted)), run, trained, split)
+        samples = synthetic.draw_samples(evolve(self.config, sample=SampleSettings(count=wanted)), run, trained, split)
         paths = [f"fold-{number}/{path}" for path in samples.paths]
         return Synthetic(samples.pixels, samples.labels, paths, Parts(critic=trained.critic))
 

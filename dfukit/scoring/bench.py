@@ -12,7 +12,7 @@ from dfukit.progress import Progress
 from dfukit.scoring.entries import Entry, without
 from dfukit.scoring.halvings import halvings
 from dfukit.scoring.plan import Task
-from dfukit.scoring.trial import MIN_PICTURES, Trial, described
+from dfukit.scoring.trial import MIN_PICTURES, Trial, described, too_few
 from dfukit.scoring.views import SYNTHETIC, Views
 
 Entries = dict[Task, dict[str, Entry]]
@@ -33,6 +33,9 @@ class Bench:
         They work side by side on the very same views, so that what one of them finds out about a pair of views can
         serve the next; the views of one halving are gone before those of the next are made.
         """
+        n = self._views.count(part), self._views.count(SYNTHETIC)
+        if not n[1]:  # an audit took all of them out: an extractor has nothing to see
+            return {task: {task.chosen.name: without(task.metric, n, too_few(*n))} for task in tasks}
         reads = tasks[0].reads
         other = functools.partial(self._views.view, held_out, reads) if held_out is not None else None
         try:

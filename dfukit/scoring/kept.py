@@ -22,7 +22,7 @@ from dfukit.scoring.entries import Entry
 from dfukit.scoring.extraction import Extractors
 from dfukit.scoring.measuring import measure
 from dfukit.scoring.plan import Reads, Task
-from dfukit.scoring.views import Views
+from dfukit.scoring.views import SYNTHETIC, Views
 
 KINDS = ("features", "logits", "labels", "groups")
 
@@ -35,7 +35,7 @@ def keep_outputs(folder: Path, tasks: Sequence[Task], views: Views, extractors: 
             by_extractor.setdefault(task.extractor, []).append(task)
     for old in folder.glob("*.safetensors"):
         old.unlink()
-    for name, some in by_extractor.items():
+    for name, some in by_extractor.items() if views.count(SYNTHETIC) else ():
         tensors = {
             f"{one}.{kind}": values
             for one, view in views.made((name, False)).items()

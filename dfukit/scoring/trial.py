@@ -92,10 +92,15 @@ def described(culprit: str, error: Exception) -> str:
     return f"{culprit} failed: {type(error).__name__}: {' '.join(str(error).split())[:300]}"
 
 
+def too_few(real: int, fake: int) -> str:
+    """The reason why sets of these sizes have no figures."""
+    return f"needs at least {MIN_PICTURES} pictures in each set, got {real} real and {fake} synthetic"
+
+
 def _obstacle(task: Task, real: View, fake: View) -> str | None:
     """Why a metric need not be asked."""
     if min(real.n, fake.n) < MIN_PICTURES:
-        return f"needs at least {MIN_PICTURES} pictures in each set, got {real.n} real and {fake.n} synthetic"
+        return too_few(real.n, fake.n)
     for name in task.metric.reads.split("+"):
         if getattr(real, name) is None:
             return f"the extractor has no {name}"

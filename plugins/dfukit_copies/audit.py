@@ -12,7 +12,7 @@ from dfukit.images.duplicates import THUMBNAIL, clusters
 from dfukit.images.resample import resize
 from dfukit.interfaces import Found, Metric, Score, View
 from dfukit.rows import Pixels
-from dfukit_copies.alignment import Gallery, Matches
+from dfukit_copies.alignment import BLOCK, Gallery, Matches
 from dfukit_copies.features import nearest_ratio, relative_nearest
 from dfukit_copies.planting import KINDS
 from dfukit_copies.threshold import share, threshold
@@ -126,7 +126,7 @@ class Copies(Metric):
         pixels = min(FARTHEST, threshold(distances, self._settings.false_alarms))
         features = 0.0
         if real.features is not None:
-            apart = relative_nearest(real.features, real.features, groups[:, None] == groups[None])[0]
+            apart = relative_nearest(real.features, real.features, groups, groups)[0]
             if held_out is not None and held_out.features is not None and held_out.n:
                 apart = np.concatenate([apart, relative_nearest(held_out.features, real.features)[0]])
             features = min(FARTHEST_FEATURES, threshold(apart, FEATURE_FALSE_ALARMS))
@@ -155,10 +155,10 @@ def _groups(view: View) -> np.ndarray:
     if view.groups is not None:
         return view.groups
     assert view.pixels is not None
-    pixels = np.asarray(view.pixels).transpose(0, 2, 3, 1)
-    if pixels.shape[-1] != 3:
+    if view.pixels.shape[1] != 3:
         return np.arange(view.n)
-    return clusters(resize(pixels, THUMBNAIL))
+    blocks = (view.pixels[start : start + BLOCK].transpose(0, 2, 3, 1) for start in range(0, view.n, BLOCK))
+    return clusters(np.concatenate([resize(block, THUMBNAIL) for block in blocks]))
 
 
 def _ratio(real: View, fake: View, groups: np.ndarray, rng: np.random.Generator) -> dict[str, Any] | None:

@@ -23,20 +23,20 @@ def distances(one: np.ndarray, other: np.ndarray) -> np.ndarray:
 
 
 def relative_nearest(
-    one: np.ndarray, other: np.ndarray, excluded: np.ndarray | None = None
+    one: np.ndarray, other: np.ndarray, groups: np.ndarray | None = None, others: np.ndarray | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
     """The distance [M] to the nearest of the features `other` [N, D], in units of the mean distance of the next 50,
     and the place [M] of that one. 0 for a copy, near 1 where the nearest is no nearer than the rest.
 
-    `excluded` bool [M, N] are pairs that are left out.
+    With `groups` [M] and `others` [N] pairs of an equal group are left out.
     """
     ratios, places = np.empty(len(one)), np.empty(len(one), np.int64)
     few = min(NEIGHBOURS + 1, len(other))
     for start in range(0, len(one), BLOCK):
         rows = slice(start, start + BLOCK)
         apart = distances(one[rows], other)
-        if excluded is not None:
-            apart = np.where(excluded[rows], np.inf, apart)
+        if groups is not None and others is not None:
+            apart[groups[rows, None] == others[None]] = np.inf
         near = np.argpartition(apart, few - 1, axis=1)[:, :few]
         near = np.take_along_axis(near, np.take_along_axis(apart, near, 1).argsort(1, kind="stable"), 1)
         values = np.take_along_axis(apart, near, 1)
