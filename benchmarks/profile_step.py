@@ -12,7 +12,7 @@ import torch
 from critic_step import CriticStep, build
 
 from dfukit import device
-from dfukit.config import RunSettings
+from dfukit.sections import RunSettings
 
 SIDE = 2048
 """Of the matrices whose product is the yardstick."""

@@ -12,7 +12,7 @@ from paired import compare, seconds
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from dfukit import ImageSpec, device, likeness, load_classifier, registry, weights
-from dfukit.config import RunSettings
+from dfukit.sections import RunSettings
 from dfukit.weights import Description
 
 SIZE = 128

@@ -10,8 +10,8 @@ import torch
 from attrs import frozen
 
 from dfukit import hardware
-from dfukit.config import RunSettings
 from dfukit.errors import ConfigError
+from dfukit.sections import RunSettings
 
 
 @frozen

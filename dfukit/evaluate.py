@@ -14,7 +14,6 @@ from attrs import evolve, frozen
 
 from dfukit import clinical, device, ledger, overlap, provenance, rundir, settings, sums
 from dfukit.comparison import THRESHOLD
-from dfukit.config import ClassifySettings, DataSettings, RunSettings
 from dfukit.errors import ConfigError, DataError
 from dfukit.images import ImageSet, inspect, load
 from dfukit.interfaces import Step
@@ -22,6 +21,7 @@ from dfukit.overlap import Overlap
 from dfukit.predict import LoadedClassifier, load_classifier
 from dfukit.progress import Progress, Silent, counter
 from dfukit.rundir import RunDir
+from dfukit.sections import ClassifySettings, DataSettings, RunSettings
 
 SEED = 0
 CHUNK = 256

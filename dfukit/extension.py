@@ -5,9 +5,10 @@ from __future__ import annotations
 from attrs import evolve
 
 from dfukit import checkpoint, rundir
-from dfukit.config import GanSettings, RunConfig
+from dfukit.config import RunConfig
 from dfukit.errors import ConfigError, DataError
 from dfukit.rundir import RunDir
+from dfukit.sections import GanSettings
 from dfukit.settings import seconds
 from dfukit.world import World
 

@@ -15,13 +15,13 @@ from torch import Tensor, nn
 
 from dfukit import clinical
 from dfukit.component import Chosen, ImageSpec
-from dfukit.config import ClassifySettings
 from dfukit.device import Compute
 from dfukit.early_stop import EarlyStop
 from dfukit.errors import ConfigError, DataError, DivergedError
 from dfukit.interfaces import Augmentation, Classifier, Parts, Step
 from dfukit.portions import Portions
 from dfukit.rows import Pixels
+from dfukit.sections import ClassifySettings
 
 EVALUATION_BATCH = 64
 STATISTICS_PICTURES = 256

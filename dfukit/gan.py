@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from dfukit import average, drawn, rundir, schedule, weights
 from dfukit.component import ImageSpec
-from dfukit.config import GanSettings, RunConfig
+from dfukit.config import RunConfig
 from dfukit.descent import Descent, Terms, finite
 from dfukit.device import Compute
 from dfukit.errors import ConfigError, WeightsError
@@ -31,6 +31,7 @@ from dfukit.resident import DevicePictures
 from dfukit.rows import Pixels
 from dfukit.rundir import RunDir
 from dfukit.scoring import StoppingDistance
+from dfukit.sections import GanSettings
 from dfukit.settings import seconds
 from dfukit.weights import Description
 from dfukit.world import ALONE, World

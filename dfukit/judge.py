@@ -15,7 +15,6 @@ from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
 from dfukit import average, hardware, rundir, schedule
-from dfukit.config import GanSettings
 from dfukit.device import Compute
 from dfukit.drawn import GRID, grid, png, to_uint8
 from dfukit.early_stop import EarlyStop
@@ -25,6 +24,7 @@ from dfukit.progress import Progress
 from dfukit.resident import DevicePictures
 from dfukit.rundir import RunDir
 from dfukit.scoring import StoppingDistance
+from dfukit.sections import GanSettings
 from dfukit.world import ALONE, World
 
 COLLAPSE = 0.5

@@ -17,7 +17,6 @@ from PIL import Image, ImageOps
 
 from dfukit import clinical, likeness, rundir, weights
 from dfukit.component import ImageSpec
-from dfukit.config import DataSettings
 from dfukit.device import Compute
 from dfukit.errors import ConfigError, DataError
 from dfukit.images import resize
@@ -27,6 +26,7 @@ from dfukit.images.pool import Decoded, Job, decode_all
 from dfukit.interfaces import Classifier
 from dfukit.likeness import Likeness
 from dfukit.progress import Progress
+from dfukit.sections import DataSettings
 from dfukit.weights import Description
 
 CPU = Compute(torch.device("cpu"), bf16=False)

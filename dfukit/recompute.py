@@ -14,12 +14,12 @@ from scipy.special import expit, logit
 
 from dfukit import clinical, comparison, fitting, rundir, scoring
 from dfukit.comparison import Judged, Rules
-from dfukit.config import ReleaseSettings
 from dfukit.errors import DataError, DfukitError
 from dfukit.finding import ABSENT, Finding
 from dfukit.predictions import ANGLE, About
 from dfukit.release import AUDIT, judge
 from dfukit.rundir import RunDir
+from dfukit.sections import ReleaseSettings
 
 CLOSE = 1e-9
 """Relative difference from which on figures differ: another machine adds in another order."""

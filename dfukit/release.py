@@ -10,9 +10,9 @@ import attrs
 from attrs import frozen
 
 from dfukit import rundir
-from dfukit.config import ReleaseSettings
 from dfukit.errors import ReleaseCheckError
 from dfukit.rundir import RunDir
+from dfukit.sections import ReleaseSettings
 
 AUDIT = "copies"
 """The metric that the check reads."""

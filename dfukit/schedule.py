@@ -10,7 +10,7 @@ import math
 
 from attrs import evolve
 
-from dfukit.config import GanSettings
+from dfukit.sections import GanSettings
 
 EVALUATING = 0.08
 """Share of a time budget that evaluations take at most, unless that leaves fewer than `FEWEST` of them."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,3 +16,23 @@ def shared() -> Path:
     if not SHARED.is_dir():
         pytest.skip("no ../shared: real pictures and weights are not at hand")
     return SHARED
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _the_users_cache_stays_as_it_is(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Whatever a test leaves undone, it decodes, scores and looks at test parts in a folder of its own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DFUKIT_CACHE_DIR", str(tmp_path_factory.mktemp("cache of all")))
+        yield
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture
+def offline(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A cache for the module, and no internet."""
+    monkeypatch.setenv("DFUKIT_CACHE_DIR", str(cache))
+    monkeypatch.setenv("DFUKIT_OFFLINE", "1")

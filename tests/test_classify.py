@@ -20,7 +20,7 @@ from dfukit.classify import compare_arms
 from dfukit.clinical import skin
 from dfukit.comparison import Judged, Rules
 from dfukit.component import Chosen, ImageSpec
-from dfukit.config import ClassifySettings, RunConfig
+from dfukit.config import RunConfig
 from dfukit.device import Compute
 from dfukit.errors import ConfigError, DataError, DivergedError, WeightsError
 from dfukit.fitting import Batches, Pictures, Trained, train
@@ -32,6 +32,7 @@ from dfukit.predictions import About
 from dfukit.progress import Silent
 from dfukit.rundir import RunDir
 from dfukit.sample import Samples
+from dfukit.sections import ClassifySettings
 from dfukit.weights import Description
 
 CPU = Compute(torch.device("cpu"), bf16=False)

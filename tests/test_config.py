@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 from dfukit import Component, ConfigError, config, frozen, registry, whole
 from dfukit import settings as s
-from dfukit.config import SECTIONS, SLOTS
+from dfukit.config import SLOTS
 from dfukit.registry import Offer, Registry
+from dfukit.sections import SECTIONS
 
 
 @frozen

@@ -13,8 +13,8 @@ from conftest import SHARED
 from PIL import Image, ImageFilter
 
 from dfukit import phantom
-from dfukit.config import DataSettings
 from dfukit.interfaces import Score, View
+from dfukit.sections import DataSettings
 from dfukit.testing import MetricSuite
 from dfukit_copies import CopiesSettings
 from dfukit_copies.alignment import Gallery

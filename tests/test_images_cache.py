@@ -12,8 +12,8 @@ import pytest
 from PIL import Image
 
 from dfukit import images
-from dfukit.config import DataSettings
 from dfukit.errors import DataError
+from dfukit.sections import DataSettings
 
 
 @pytest.fixture(autouse=True)

@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 
 from dfukit import images
-from dfukit.config import DataSettings
 from dfukit.images import ImageSet
+from dfukit.sections import DataSettings
 
 
 @pytest.fixture(autouse=True)

@@ -11,9 +11,9 @@ import pytest
 from PIL import Image, ImageDraw, ImageEnhance, ImageFilter, ImageFont
 
 from dfukit import images
-from dfukit.config import DataSettings
 from dfukit.images.burned import has_burned_in_text
 from dfukit.images.duplicates import THUMBNAIL, clusters
+from dfukit.sections import DataSettings
 
 
 @pytest.fixture(autouse=True)

@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 
 from dfukit import images
-from dfukit.config import DataSettings
 from dfukit.errors import ConfigError, DataError
+from dfukit.sections import DataSettings
 
 
 @pytest.fixture(autouse=True)

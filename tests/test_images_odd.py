@@ -15,7 +15,7 @@ from attrs import frozen
 from PIL import Image, ImageCms
 
 from dfukit import images
-from dfukit.config import DataSettings
+from dfukit.sections import DataSettings
 
 RED, GREEN, BLUE, WHITE, GREY = (220, 30, 30), (30, 180, 60), (40, 60, 200), (255, 255, 255), (128, 128, 128)
 CORNERS = (RED, GREEN, BLUE, WHITE)

@@ -11,8 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dfukit import images
-from dfukit.config import DataSettings
 from dfukit.errors import ConfigError, DataError
+from dfukit.sections import DataSettings
 
 SHARES = np.array([0.70, 0.15, 0.15])
 

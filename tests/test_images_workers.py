@@ -16,8 +16,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dfukit.config import DataSettings
 from dfukit.images.pool import Job, decode_all
+from dfukit.sections import DataSettings
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="uses named pipes and /proc")
 

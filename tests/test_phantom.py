@@ -14,10 +14,10 @@ from sklearn.model_selection import GroupKFold, cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from dfukit.config import DataSettings
 from dfukit.errors import ConfigError, DataError
 from dfukit.phantom import CLASSES, draw_patient, draw_set, image_set, write_folder
 from dfukit.phantom.traits import draw_traits, is_infected
+from dfukit.sections import DataSettings
 
 
 def test_a_set_has_one_row_for_each_picture() -> None:

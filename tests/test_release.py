@@ -17,7 +17,7 @@ import torch
 import dfukit
 from dfukit import classify, phantom, pipeline, release, synthetic
 from dfukit import registry as registries
-from dfukit.config import ReleaseSettings, RunConfig, resolve
+from dfukit.config import RunConfig, resolve
 from dfukit.device import Compute
 from dfukit.errors import ReleaseCheckError
 from dfukit.gan import TrainedGan
@@ -25,6 +25,7 @@ from dfukit.images import Split, make_split
 from dfukit.progress import Silent
 from dfukit.rundir import RunDir
 from dfukit.sample import Samples, read_samples
+from dfukit.sections import ReleaseSettings
 
 QUICK = {
     "run.threads": 1,

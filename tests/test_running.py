@@ -30,15 +30,7 @@ from dfukit.world import ALONE
 TINY = {"run.threads": 1, "run.precision": "fp32", "classifier.lstm_hidden": 16, "gan.steps": 8, "gan.patience": 0}
 
 
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("cache")
-
-
-@pytest.fixture(autouse=True)
-def _offline(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("DFUKIT_CACHE_DIR", str(cache))
-    monkeypatch.setenv("DFUKIT_OFFLINE", "1")
+pytestmark = pytest.mark.usefixtures("offline")
 
 
 def begin(out: Path, name: str = "run", **settings: object) -> dfukit.Run:

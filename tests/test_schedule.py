@@ -6,7 +6,7 @@ import attrs
 import pytest
 
 from dfukit import ConfigError, config, registry, schedule
-from dfukit.config import GanSettings
+from dfukit.sections import GanSettings
 from dfukit.settings import seconds
 
 

@@ -11,12 +11,12 @@ from skimage.color import rgb2lab
 
 from dfukit import coverage, phantom, rundir
 from dfukit.clinical import skin
-from dfukit.config import DataSettings
 from dfukit.images import from_arrays, make_split
 from dfukit.phantom.surface import SKIN
 from dfukit.phantom.traits import draw_traits, is_infected
 from dfukit.rundir import RunDir
 from dfukit.sample import Samples
+from dfukit.sections import DataSettings
 
 
 def card(colour: tuple[int, int, int], size: int = 64) -> np.ndarray:

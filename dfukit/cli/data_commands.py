@@ -20,7 +20,7 @@ def data() -> None:
 
 def _settings(folder: Path, options: dict[str, Any]) -> Any:
     from dfukit import settings
-    from dfukit.config import DataSettings
+    from dfukit.sections import DataSettings
 
     values = {key: value for key, value in options.items() if value is not None}
     return settings.build(DataSettings, {"path": str(folder), **values}, "data")

@@ -104,8 +104,8 @@ def predict(source: str, images: tuple[Path, ...], batch: int, device_name: str,
     """
     with showing() as progress:
         from dfukit import device
-        from dfukit.config import RunSettings
         from dfukit.predict import load_classifier
+        from dfukit.sections import RunSettings
 
         compute = device.choose(RunSettings(device=device_name, precision="fp32"))
         classifier = load_classifier(_in_run(source, "classifier_weights"), compute)

@@ -27,7 +27,7 @@ from dfukit.images.resample import resize
 from dfukit.images.texts import Texts
 
 if TYPE_CHECKING:
-    from dfukit.config import DataSettings
+    from dfukit.sections import DataSettings
 
 SMALLEST_SET = 3
 """Pictures that a set must have: one for each part of the split."""

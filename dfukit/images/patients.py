@@ -12,7 +12,7 @@ from dfukit.images.find import relative
 from dfukit.images.table import read_rows
 
 if TYPE_CHECKING:
-    from dfukit.config import DataSettings
+    from dfukit.sections import DataSettings
 
 
 def from_csv(root: Path, table: Path) -> Iterator[tuple[str, str]]:

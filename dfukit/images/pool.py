@@ -23,7 +23,7 @@ from dfukit.errors import DataError
 from dfukit.images.decode import SIDE, Box
 
 if TYPE_CHECKING:
-    from dfukit.config import DataSettings
+    from dfukit.sections import DataSettings
 
 BATCH = 8
 """Pictures of one round trip."""

@@ -22,7 +22,7 @@ from dfukit.images.index import USED, Index
 from dfukit.images.pool import Job, decode_all
 
 if TYPE_CHECKING:
-    from dfukit.config import DataSettings
+    from dfukit.sections import DataSettings
 
 Progress = Callable[[int, int], None]
 COMMIT = 64

@@ -16,7 +16,7 @@ from dfukit.errors import ConfigError, DataError
 from dfukit.images.imageset import ImageSet
 
 if TYPE_CHECKING:
-    from dfukit.config import DataSettings
+    from dfukit.sections import DataSettings
 
 PARTS = ("train", "validation", "test")
 SWEEPS = 3

@@ -11,7 +11,7 @@ from attrs import evolve, frozen
 
 from dfukit import clinical, fitting, registry
 from dfukit.component import ImageSpec
-from dfukit.config import ClassifySettings, LiftSettings, RunConfig
+from dfukit.config import RunConfig
 from dfukit.device import Compute
 from dfukit.errors import ConfigError, DivergedError
 from dfukit.fitting import Pictures
@@ -19,6 +19,7 @@ from dfukit.interfaces import Augmentation, Step
 from dfukit.lift.folds import Fold, Real
 from dfukit.lift.sources import Synthetic
 from dfukit.progress import Progress
+from dfukit.sections import ClassifySettings, LiftSettings
 from dfukit.settings import guess
 
 REAL, AUGMENTED, BOTH, SYNTHETIC = "real", "real+augmentation", "real+synthetic", "synthetic"

@@ -9,12 +9,12 @@ import numpy as np
 from attrs import frozen
 
 from dfukit.component import ImageSpec
-from dfukit.config import LiftSettings
 from dfukit.errors import DataError
 from dfukit.fitting import Pictures
 from dfukit.images import ImageSet
 from dfukit.images.split import units_of
 from dfukit.rows import Pixels, Rows
+from dfukit.sections import LiftSettings
 
 CHUNK = 256
 

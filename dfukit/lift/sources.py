@@ -13,7 +13,7 @@ from attrs import evolve, field, frozen
 
 from dfukit import pipeline, synthetic
 from dfukit.component import ImageSpec
-from dfukit.config import DataSettings, RunConfig, SampleSettings
+from dfukit.config import RunConfig
 from dfukit.device import Compute
 from dfukit.errors import ConfigError, DataError
 from dfukit.fitting import Pictures
@@ -24,6 +24,7 @@ from dfukit.lift.folds import Fold, Real, digest_of
 from dfukit.progress import Progress, counter
 from dfukit.rows import Pixels
 from dfukit.rundir import RunDir
+from dfukit.sections import DataSettings, SampleSettings
 
 RETRAINED = "the generator was trained anew inside each fold: no test patient touched it"
 VOUCHED = "that the generator saw none of these real pictures is the user's word"

@@ -12,10 +12,10 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from dfukit import rundir
-from dfukit.config import DataSettings
 from dfukit.errors import DataError
 from dfukit.images import ImageSet, cache, choose_positive, from_arrays
 from dfukit.phantom.drawing import CLASSES, Progress, draw_patients, labels_and_groups
+from dfukit.sections import DataSettings
 
 SIZE = 256
 

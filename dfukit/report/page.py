@@ -13,7 +13,7 @@ from markupsafe import Markup
 
 from dfukit import registry
 from dfukit import settings as s
-from dfukit.config import SECTIONS, SLOTS, RunConfig
+from dfukit.config import SLOTS, RunConfig
 from dfukit.images import ImageSet, Split
 from dfukit.images.split import PARTS
 from dfukit.report import answers, copies, judging, numbers, pictures, training
@@ -24,6 +24,7 @@ from dfukit.report.marks import Marks, read_marks
 from dfukit.report.privacy import LEFT_OUT, Redaction
 from dfukit.report.scores import read_scores, scored_with
 from dfukit.rundir import RunDir
+from dfukit.sections import SECTIONS
 
 EXCLUDED = 200
 """Excluded files listed at most."""

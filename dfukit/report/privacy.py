@@ -9,9 +9,10 @@ from pathlib import Path
 
 from attrs import frozen
 
-from dfukit.config import SECTIONS, RunConfig
+from dfukit.config import RunConfig
 from dfukit.images import ImageSet
 from dfukit.rundir import RunDir
+from dfukit.sections import SECTIONS
 
 LEFT_OUT = "[left out]"
 ABSOLUTE_PATH = re.compile(

@@ -11,7 +11,6 @@ from attrs import evolve
 
 from dfukit import device as devices
 from dfukit import registry as registries
-from dfukit.config import RunSettings, ScoreSettings
 from dfukit.device import Compute
 from dfukit.progress import Progress, Silent
 from dfukit.registry import Registry
@@ -24,6 +23,7 @@ from dfukit.scoring.plan import Task, plan
 from dfukit.scoring.reading import Decoded, Source, pictures, real_parts
 from dfukit.scoring.sets import Pictures, Sets
 from dfukit.scoring.views import SYNTHETIC
+from dfukit.sections import RunSettings, ScoreSettings
 
 
 def score_folders(

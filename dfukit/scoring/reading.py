@@ -16,7 +16,7 @@ import numpy as np
 from attrs import evolve, frozen
 
 from dfukit import phantom
-from dfukit.config import DataSettings, resolve
+from dfukit.config import resolve
 from dfukit.errors import DataError
 from dfukit.images import load, read_split, resize, scores_dir
 from dfukit.images.cache import check_space
@@ -28,6 +28,7 @@ from dfukit.progress import Progress, counter
 from dfukit.registry import Registry
 from dfukit.rows import Pixels, Rows
 from dfukit.rundir import RunDir
+from dfukit.sections import DataSettings
 
 CHUNK = 256
 """Pictures resized at a time."""
