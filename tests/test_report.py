@@ -520,6 +520,11 @@ def test_the_answer_of_the_experiment_stands_with_what_it_covers(text: str) -> N
     assert "1 of 24 real pictures look mislabelled" in text
 
 
+def test_the_answer_of_the_experiment_stands_on_the_first_screen(text: str) -> None:
+    first, second = text.index("Do the synthetic pictures help?"), text.index("Which pictures were used?")
+    assert first < text.index("Too few patients to tell.") < second
+
+
 def test_a_shared_page_names_no_picture_that_looks_mislabelled(finished: Finished, text: str) -> None:
     named = "patient_0001_1.png: looks like non_infected"
     assert named in text

@@ -86,7 +86,7 @@ def read_lift(table: Table | None, who: str, share: bool, clean: Callable[[str],
             f"{count(min(design['steps']))} steps for every arm, classifier {design['classifier']}, "
             f"{design['ratio']:g} synthetic pictures for each real one. The interval covers {of['covers']}."
         ),
-        generator=clean(design["generator"]),
+        generator=clean(design["generator"][:1].upper() + design["generator"][1:]),
         headings=("AUROC", f"Recall at {percent(design['specificity'])} specificity", "Log loss"),
         arms=[Row(_named(name), one["exploratory"], _figures(one)) for name, one in table["arms"].items()],
         differences=[
