@@ -21,7 +21,7 @@ from dfukit_copies.alignment import Gallery
 from dfukit_copies.audit import Copies
 from dfukit_copies.features import nearest_ratio, relative_nearest
 from dfukit_copies.planting import KINDS
-from dfukit_copies.threshold import share, threshold
+from dfukit_copies.threshold import threshold
 
 SIZE = 128
 PLANTED = 40
@@ -235,16 +235,6 @@ def test_the_threshold_extrapolates_an_exponential_tail() -> None:
     rng = np.random.default_rng(0)
     limits = [threshold(rng.uniform(0, 1, 400), 0.0025) for _ in range(200)]
     assert np.median(limits) == pytest.approx(0.0025, rel=0.2)
-
-
-@pytest.mark.parametrize(("hits", "n"), [(0, 50), (50, 50), (3, 60)])
-def test_shares_have_wilson_intervals(hits: int, n: int) -> None:
-    from scipy.stats import binomtest
-
-    value, interval = share(hits, n)
-    expected = binomtest(hits, n).proportion_ci(method="wilson")
-    assert value == hits / n
-    assert interval == pytest.approx((expected.low, expected.high), abs=1e-6)
 
 
 def features(rng: np.random.Generator, n: int) -> np.ndarray:

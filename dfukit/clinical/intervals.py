@@ -29,7 +29,10 @@ NO_INTERVAL = Interval(None, "one patient only: no interval")
 
 
 def wilson(value: float, size: float, degrees: int) -> list[float]:
-    """Wilson's (1927) score interval of a proportion with an effective size, Student's t in place of the normal."""
+    """Wilson's (1927) score interval of a proportion with an effective size, Student's t in place of the normal.
+
+    Infinite degrees of freedom are the normal's, for pictures that are independent.
+    """
     square = float(stdtrit(degrees, LEVELS[1] / 100)) ** 2
     centre = value + square / (2 * size)
     half = math.sqrt(square * (value * (1 - value) / size + square / (4 * size * size)))

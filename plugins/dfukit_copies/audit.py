@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from attrs import frozen
 
+from dfukit.clinical.intervals import wilson
 from dfukit.images.duplicates import THUMBNAIL, clusters
 from dfukit.images.resample import resize
 from dfukit.interfaces import Found, Metric, Score, View
@@ -15,7 +16,7 @@ from dfukit.rows import Pixels
 from dfukit_copies.alignment import BLOCK, Gallery, Matches
 from dfukit_copies.features import nearest_ratio, relative_nearest
 from dfukit_copies.planting import KINDS
-from dfukit_copies.threshold import share, threshold
+from dfukit_copies.threshold import threshold
 
 if TYPE_CHECKING:
     from dfukit_copies import CopiesSettings
@@ -89,22 +90,22 @@ class Copies(Metric):
                 if i not in known
             ]
 
-        value, interval = share(len(found), fake.n)
+        flagged = _share(len(found), fake.n)
         power = self._power(real.pixels, gallery, calibrated.pixels, rng)
         alarms, looked_at = calibrated.false_alarms
         details: dict[str, Any] = {
             "flagged": len(found),
             "thresholds": {"pixels": calibrated.pixels, "features": calibrated.features},
             "calibrated_on": calibrated.text,
-            "false_alarms": _entry(*share(alarms, looked_at), looked_at),
+            "false_alarms": _share(alarms, looked_at),
             "power": power,
             "nearest_ratio": _ratio(real, fake, groups, rng),
             "statement": _statement(len(found), fake.n, power["all"]["value"]),
         }
         score = Score(
-            value,
+            flagged["value"],
             n,
-            interval,
+            tuple(flagged["interval"]),
             real_vs_real=alarms / looked_at,
             details=details,
             found=tuple(sorted(found, key=lambda one: one.fake)),
@@ -145,9 +146,9 @@ class Copies(Metric):
             copies = np.stack([plant(picture.transpose(1, 2, 0), rng) for picture in pixels[chosen]])
             matches = gallery.match(copies.transpose(0, 3, 1, 2))
             found = int((matches.distance < limit).sum())
-            power[kind] = _entry(*share(found, len(copies)), len(copies))
+            power[kind] = _share(found, len(copies))
             hits, total = hits + found, total + len(copies)
-        return {"all": _entry(*share(hits, total), total), **power}
+        return {"all": _share(hits, total), **power}
 
 
 def _groups(view: View) -> np.ndarray:
@@ -172,11 +173,17 @@ def _ratio(real: View, fake: View, groups: np.ndarray, rng: np.random.Generator)
     # Groups of two sets that were numbered apart must not be taken for the same.
     own = groups if held_out.groups is not None and real.groups is not None else -1 - groups
     ratio = nearest_ratio(fake.features, real.features, held_out.features, own, others, rng)
-    return {**_entry(ratio.value, ratio.interval, ratio.n), "expected": list(ratio.expected)}
+    return {
+        "value": ratio.value,
+        "interval": list(ratio.interval),
+        "n": ratio.n,
+        "expected": list(ratio.expected),
+    }
 
 
-def _entry(value: float, interval: tuple[float, float], n: int) -> dict[str, Any]:
-    return {"value": value, "interval": list(interval), "n": n}
+def _share(hits: int, n: int) -> dict[str, Any]:
+    """Hits of n independent pictures, with Wilson's interval."""
+    return {"value": hits / n, "interval": wilson(hits / n, n, math.inf), "n": n}
 
 
 def _how(fake: Pixels, real: Pixels, matches: Matches, i: int) -> str:

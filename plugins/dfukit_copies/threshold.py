@@ -8,7 +8,6 @@ import numpy as np
 
 TAIL = 0.1
 """Share of the nearest real pairs that the tail is fitted to."""
-NORMAL_95 = 1.959964
 
 
 def threshold(distances: np.ndarray, false_alarms: float) -> float:
@@ -23,11 +22,3 @@ def threshold(distances: np.ndarray, false_alarms: float) -> float:
     if false_alarms >= TAIL or not len(beyond):
         return float(np.exp(-np.quantile(near, 1 - false_alarms)))
     return float(np.exp(-(start + beyond.mean() * math.log(TAIL / false_alarms))))
-
-
-def share(hits: int, n: int) -> tuple[float, tuple[float, float]]:
-    """A share and its 95% interval (Wilson 1927), which stays within 0 and 1 and is no point at either."""
-    p, z2 = hits / n, NORMAL_95**2
-    middle = (p + z2 / (2 * n)) / (1 + z2 / n)
-    half = NORMAL_95 * math.sqrt(p * (1 - p) / n + z2 / (4 * n**2)) / (1 + z2 / n)
-    return p, (max(0.0, min(p, middle - half)), min(1.0, max(p, middle + half)))

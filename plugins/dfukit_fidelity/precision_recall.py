@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
+from dfukit.clinical.intervals import wilson
 from dfukit.interfaces import Metric, Score, View
 from dfukit_fidelity.neighbours import Neighbourhoods, neighbourhoods
 
 if TYPE_CHECKING:
     from dfukit_fidelity import NearestFiveSettings, NearestThreeSettings
 
-NORMAL_95 = 1.959964
 FEW = 5
 """Pictures on one side of a share below which random halves say too little of how it moves."""
 
@@ -65,7 +65,8 @@ class Share(Neighbours):
     def score(self, found: Neighbourhoods, real: View, fake: View) -> Score:
         holds = self.holds(found)
         value, few = float(holds.mean()), min(holds.sum(), (~holds).sum()) < FEW
-        return Score(value, (real.n, fake.n), wilson(value, self.trials(real, fake)) if few else None)
+        low, high = wilson(value, self.trials(real, fake), math.inf)
+        return Score(value, (real.n, fake.n), (low, high) if few else None)
 
 
 class ShareOfReal(Share):
@@ -114,11 +115,3 @@ class Density(Neighbours):
 
     def score(self, found: Neighbourhoods, real: View, fake: View) -> Score:
         return Score(float(found.around.mean() / self._k), (real.n, fake.n))
-
-
-def wilson(share: float, n: int) -> tuple[float, float]:
-    """The 95% interval of a share of n (Wilson, JASA 22, 1927)."""
-    z = NORMAL_95**2 / n
-    middle, margin = (share + z / 2) / (1 + z), np.sqrt(z * share * (1 - share) + z**2 / 4) / (1 + z)
-    # Rounding must not put the share itself outside.
-    return min(share, float(middle - margin)), max(share, float(middle + margin))
