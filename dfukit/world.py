@@ -113,6 +113,10 @@ def joined() -> Iterator[World]:
     if size == 1:
         yield ALONE
         return
+    # This module takes the group of its first import for its default arguments and would hold it, with its threads,
+    # to the end of the interpreter, which aborts where one still runs: so it comes before there is a group.
+    import torch.distributed.nn
+
     # Gradients on GPUs travel by NCCL, everything on the host by gloo.
     dist.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo", timeout=PATIENCE)
     try:
