@@ -1,13 +1,16 @@
-"""dfukit plugins list, show, check."""
+"""dfukit plugins list, show, check, new."""
 
 from __future__ import annotations
 
+import shlex
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import attrs
 import click
 
 from dfukit.cli.options import emit, json_option
+from dfukit.component import KINDS
 
 if TYPE_CHECKING:
     from dfukit.registry import Offer
@@ -15,7 +18,7 @@ if TYPE_CHECKING:
 
 @click.group()
 def plugins() -> None:
-    """List, show and check components."""
+    """List, show and check components; begin a new one."""
 
 
 @plugins.command("list")
@@ -96,6 +99,30 @@ def check(reference: str, as_json: bool) -> None:
         emit(entries)
     if failures:
         raise PluginError("; ".join(failures))
+
+
+@plugins.command()
+@click.argument("name")
+@click.option("--kind", required=True, type=click.Choice(KINDS), help="What it offers.")
+@click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="Its folder [./dfukit-NAME].")
+@json_option
+def new(name: str, kind: str, out: Path | None, as_json: bool) -> None:
+    """Write a package with a small component that works, its tests and all that publishing takes."""
+    from dfukit import registry, scaffold
+
+    plugin = scaffold.new_plugin(name, kind, registry.load())
+    folder = Path(plugin.package) if out is None else out
+    files = scaffold.write(plugin, folder)
+    following = [f"cd {shlex.quote(str(folder))}", "pip install -e '.[dev]'", "pytest", plugin.check, plugin.run]
+    if as_json:
+        emit({"package": plugin.package, "folder": str(folder), "files": list(map(str, files)), "next": following})
+        return
+    click.echo(f"{plugin.package}: {kind} {plugin.name}, in {len(files)} files")
+    for file in files:
+        click.echo(f"  {file}")
+    click.echo("It works as it is; make it yours after:")
+    for command in following:
+        click.echo(f"  {command}")
 
 
 def _offers(reference: str) -> list[Offer]:
