@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import re
-from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
 
@@ -12,17 +11,13 @@ from attrs import frozen
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from dfukit import __version__
+from dfukit.component import run_options, section
 from dfukit.errors import ConfigError
 from dfukit.registry import HOOKS, Registry
 
 LONGEST = 30
 RESERVED = ("auto",)
 """Words that settings understand in place of a component's name."""
-USES: Mapping[str, str] = {
-    "metric": "--metric {name}",
-    "extractor": "--set gan.extractor={name} --set score.extractor={name} --metric kd",
-}
-"""Options by which a run uses a component; the other kinds have an option of their own."""
 
 
 @frozen
@@ -50,8 +45,7 @@ class NewPlugin:
     @property
     def run(self) -> str:
         """The command that uses it once it is installed."""
-        use = USES.get(self.kind, f"--{self.kind} {{name}}").format(name=self.name)
-        return f"dfukit run --preset smoke {use}"
+        return f"dfukit run --preset smoke {run_options(self.kind, self.name)}"
 
     def files(self) -> dict[str, str]:
         """Every file of the package: its path with slashes, and its text."""
@@ -75,7 +69,7 @@ class NewPlugin:
             "check": self.check,
             "run": self.run,
             "title": "".join(part.capitalize() for part in self.name.split("_")),
-            "section": f"{self.kind}.{self.name}" if self.kind in USES else self.kind,
+            "section": section(self.kind, self.name),
             "plural": HOOKS[self.kind],
             "article": "an" if self.kind[0] in "aeiou" else "a",
             "version": __version__,
