@@ -16,8 +16,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 MEGABYTE = 1_000_000
-PACKAGES = ("dfukit", "dfukit_augment", "dfukit_classifiers", "dfukit_copies", "dfukit_fidelity", "dfukit_wgan")
-BUILT_IN = ("augment", "classifiers", "copies", "fidelity", "wgan")
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+PACKAGES = ("dfukit", *sorted(folder.name for folder in (ROOT / "plugins").glob("dfukit_*")))
 
 
 def python(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -113,15 +113,14 @@ def test_the_wheel_brings_the_built_ins_by_their_entry_points(wheel: Path, tmp_p
     answer = python("-c", code, PYTHONPATH=str(tmp_path))
     assert answer.returncode == 0, answer.stderr
     points, files, kinds = json.loads(answer.stdout)
-    assert points == list(BUILT_IN)
+    assert points == sorted(PROJECT["entry-points"]["dfukit"])
     assert all(Path(file).is_relative_to(tmp_path) for file in files)
     assert kinds == ["augmentation", "classifier", "critic", "extractor", "generator", "loss", "metric"]
 
 
 def test_every_package_that_is_imported_is_declared() -> None:
     declared = {"attrs", "PIL", "sklearn", "torch_fidelity", "tomli_w"}  # names that differ from their packages'
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    requirements = [*project["dependencies"], *project["optional-dependencies"]["heic"]]
+    requirements = [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["heic"]]
     names = [requirement.split(">")[0].split("<")[0].strip() for requirement in requirements]
     declared |= {name.replace("-", "_") for name in names}
     imported = set()

@@ -51,23 +51,23 @@ def list_(as_json: bool) -> None:
 @click.argument("reference", metavar="[KIND/]NAME")
 @json_option
 def show(reference: str, as_json: bool) -> None:
-    """A component: what it suggests, its citation, its settings with default, type, bounds and help."""
+    """A component: its settings with default, type, bounds and help; what it suggests; its citation; its use."""
     rows = [_row(offer) for offer in _offers(reference)]
     if as_json:
         emit(rows)
         return
     for row in rows:
         click.echo(f"{row['kind']}/{row['name']} of {row['package']} {row['version']}: {row['summary']}")
-        click.echo(f"  used by: dfukit run {run_options(row['kind'], row['name'])}")
-        for other, values in row["suggests"].items():
-            click.echo(f"  suggests {other}: " + ", ".join(f"{key} = {value!r}" for key, value in values.items()))
-        if row["citation"]:
-            click.echo(f"  cite: {row['citation']}")
         for setting in row["settings"]:
             key = f"{section(row['kind'], row['name'])}.{setting['name']}"
             # A default as JSON reads as TOML does.
             default = json.dumps(setting["default"], ensure_ascii=False)
             click.echo(f"  {key} = {default}  ({_type(setting)}): {setting['help']}")
+        for other, values in row["suggests"].items():
+            click.echo(f"  suggests {other}: " + ", ".join(f"{key} = {value!r}" for key, value in values.items()))
+        if row["citation"]:
+            click.echo(f"  cite: {row['citation']}")
+        click.echo(f"  used by: dfukit run {run_options(row['kind'], row['name'])}")
 
 
 @plugins.command()
