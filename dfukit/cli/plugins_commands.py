@@ -156,13 +156,16 @@ def _type(setting: Mapping[str, Any]) -> str:
     """The type of a setting and its bounds in words."""
     if "options" in setting:
         return f"one of {', '.join(setting['options'])}"
-    low, high, above = (setting.get(limit) for limit in ("low", "high", "above"))
-    words = {
-        (True, True): f"{low} to {high}",
-        (True, False): f"at least {low}",
-        (False, True): f"at most {high}",
-    }.get((low is not None, high is not None))
-    return ", ".join([setting["type"], *([f"above {above}"] if above is not None else []), *([words] if words else [])])
+    words = [setting["type"]]
+    if "above" in setting:
+        words.append(f"above {setting['above']}")
+    if "low" in setting and "high" in setting:
+        words.append(f"{setting['low']} to {setting['high']}")
+    elif "low" in setting:
+        words.append(f"at least {setting['low']}")
+    elif "high" in setting:
+        words.append(f"at most {setting['high']}")
+    return ", ".join(words)
 
 
 def _summed(outcomes: Sequence[Outcome]) -> str:
