@@ -75,6 +75,8 @@ def _read(text: str, preset: str, shared: Mapping[str, Any]) -> Contestant:
             raise ConfigError(f"contestant {text}: {key} is not a contestant's own; these are preset, {', '.join(OWN)}")
         own[key] = value
     file = Path(who) if who.endswith(".toml") else None
+    if file and "preset" in configuration.read_toml(file) and not any(part.startswith("preset=") for part in rest):
+        preset = ""  # its own
     chosen = {} if file else {"generator.name": who}
     config = configuration.resolve(registry.load(), preset=preset, file=file, settings={**shared, **chosen, **own})
     return Contestant(",".join([file.stem if file else who, *rest]), config)

@@ -56,12 +56,15 @@ class Trial:
     def trained(self) -> bool:
         return self.run.training.is_file() and self.run.manifest.is_file()
 
-    def start(self) -> subprocess.Popen[bytes]:
-        """Begin it, or go on where it was interrupted. Raises ConfigError where the folder holds another training."""
+    def claim(self) -> None:
+        """Write down what is asked for. Raises ConfigError where the place holds another training."""
         content = tomli_w.dumps(dict(self.settings))
         if self.asked.is_file() and self.asked.read_text("utf-8") != content:
             raise ConfigError(f"{self.asked} holds other settings than these for {self.name}: choose another --out")
         rundir.write_text(self.asked, content)
+
+    def start(self) -> subprocess.Popen[bytes]:
+        """Begin it, or go on where it was interrupted."""
         with suppress(OSError):  # an empty folder, whose training was killed in its first moment
             self.place.rmdir()
         if self.run.config.is_file():
@@ -93,7 +96,10 @@ def train(trials: Sequence[Trial], together: int, progress: Progress) -> dict[Tr
     """Train all, so many side by side. Returns those that ended with an error, with what they said last.
 
     An interruption is handed on: each saves what it knows and goes on when this is called again.
+    Raises ConfigError where a place holds another training.
     """
+    for trial in trials:
+        trial.claim()
     waiting = [trial for trial in trials if not trial.trained]
     running: dict[Trial, subprocess.Popen[bytes]] = {}
     failed: dict[Trial, str] = {}
