@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import pytest
 from dfukit import ConfigError
 from dfukit.comparing import read_contestants, table
 from dfukit.comparing.judging import check_smaller, reduced
+from dfukit.rundir import RunDir
 
 SMOKE = "smoke"
 
@@ -195,3 +197,28 @@ def test_a_wrong_expense_is_one_line(options: tuple[str, ...], said: str, tmp_pa
     done = subprocess.run([*command, "--out", str(tmp_path / "out")], capture_output=True, text=True, timeout=120)
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert said in done.stderr
+
+
+@pytest.mark.slow
+def test_an_interrupted_comparison_goes_on(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "dfukit", "compare", "lstm_wgan", "lstm_wgan,gan.ema=0.9", "--pictures", "4000"]
+    command += ["--preset", SMOKE, "--metric", "psnr", "--together", "2", "--out", str(tmp_path)]
+    running = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    folders = [RunDir(tmp_path / "pictures" / name) for name in ("lstm_wgan-seed0", "lstm_wgan-gan.ema-0.9-seed0")]
+    while not all(any(event.get("step", 0) > 2 for event in folder.events()) for folder in folders):
+        assert running.poll() is None
+        time.sleep(0.1)
+    running.terminate()
+    _, said = running.communicate(timeout=120)
+    assert running.returncode == 130
+    assert said.splitlines()[-1].startswith("Error: interrupted; go on with: dfukit compare lstm_wgan")
+    assert all(any(folder.checkpoints.iterdir()) for folder in folders)
+    assert not any(folder.training.is_file() for folder in folders)
+    done = subprocess.run([*command, "--json"], capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stderr
+    entries = json.loads(done.stdout)["rounds"]["pictures"].values()
+    assert [entry["steps"] for entry in entries] == [[500], [500]]
+    # Each step once: what was done before the interruption was not done again.
+    for folder in folders:
+        steps = [event["step"] for event in folder.events() if "critic_loss" in event]
+        assert steps == sorted(set(steps))
