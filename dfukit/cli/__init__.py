@@ -25,7 +25,7 @@ COMMANDS = {
     "predict": ("use", "score photographs with a trained classifier"),
     "export": ("release", "a bundle for sharing, without anything of the photographs"),
     "verify": ("release", "check a run or a bundle, or find a picture in it"),
-    "plugins": ("plugins", "list, show and check components"),
+    "plugins": ("plugins", "list, show and check components; begin a new one"),
     "weights": ("weights", "pretrained weights: list, get, add, verify"),
     "doctor": ("doctor", "versions, devices, disk, weights, broken plugins"),
 }
