@@ -10,7 +10,7 @@ import click
 from dfukit.cli.options import emit, json_option
 
 if TYPE_CHECKING:
-    from dfukit.registry import Offer
+    from dfukit.registry import Offer, Registry
 
 
 @click.group()
@@ -24,15 +24,14 @@ def list_(as_json: bool) -> None:
     """Every component: kind, name, package, version, summary."""
     from dfukit import registry
 
-    known = registry.load()
+    known = registry.load(anew=True)
     if as_json:
         emit([_row(offer) for offer in known.offers])
     else:
         for offer in sorted(known.offers, key=lambda offer: (offer.kind, offer.component.name)):
-            package = f"{offer.package} {offer.version}"
-            click.echo(f"{offer.kind:13} {offer.component.name:16} {package:16} {offer.component.summary}")
-    for culprit in known.broken:
-        click.echo(f"broken: {culprit}; repair it or pip uninstall {culprit.package}", err=True)
+            click.echo(f"{offer.kind:13} {offer.component.name:16} {offer.source:16} {offer.component.summary}")
+    for line in complaints(known):
+        click.echo(line, err=True)
 
 
 @plugins.command()
@@ -72,7 +71,7 @@ def check(reference: str, as_json: bool) -> None:
     entries: list[dict[str, Any]] = []
     failures: list[str] = []
     for offer in _offers(reference):
-        name = f"{offer.kind}/{offer.component.name} of {offer.package} {offer.version}"
+        name = f"{offer.kind}/{offer.component.name} of {offer.source}"
         if not as_json:
             click.echo(name)
         found = []
@@ -98,10 +97,18 @@ def check(reference: str, as_json: bool) -> None:
         raise PluginError("; ".join(failures))
 
 
+def complaints(known: Registry) -> list[str]:
+    """What is wrong with the installed plugins, a line each, with the remedy; empty where all is well."""
+    lines = [f"broken: {culprit}; {culprit.remedy}" for culprit in known.broken]
+    lines += [f"clash: {clash}; uninstall one" for clash in known.clashes]
+    lines += [f"warning: {note}" for note in known.notes]
+    return [*lines, f"to leave the broken ones out: {known.restriction}"] if known.broken else lines
+
+
 def _offers(reference: str) -> list[Offer]:
     """The components of that name, of each kind where none is given. Raises ConfigError where there is none."""
-    from dfukit import registry
-    from dfukit.errors import ConfigError
+    from dfukit import registry, settings
+    from dfukit.errors import ConfigError, PluginError
 
     known = registry.load()
     kind, _, name = reference.rpartition("/")
@@ -112,7 +119,10 @@ def _offers(reference: str) -> list[Offer]:
     )
     if not kinds:
         names = sorted({offer.component.name for offer in known.offers})
-        raise ConfigError(f"no component is called {name}; installed: {', '.join(names)}")
+        guess = settings.guess(name, names)
+        culprits = "".join(f"; {culprit} ({culprit.remedy})" for culprit in known.broken)
+        error = PluginError if known.broken and not guess else ConfigError
+        raise error(f"no component is called {name}{guess}; installed: {', '.join(names)}{culprits}")
     return [known.find(kind, name) for kind in kinds]
 
 
