@@ -94,17 +94,6 @@ def package_of(point: EntryPoint) -> tuple[str, str]:
     return point.dist.metadata["Name"] or "unknown", point.dist.metadata["Version"] or "unknown"
 
 
-def reason_of(error: BaseException) -> str:
-    """An error in one line."""
-    try:
-        text = " ".join(str(error).split())
-    except Exception:  # a plugin's error may fail at that, too
-        text = "no message"
-    if isinstance(error, PluginError):
-        return text
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
-
-
 def _checked(component: Any, hook: str) -> Component:
     if not isinstance(component, Component):
         raise PluginError(f"{hook}() must return Component objects, got {type(component).__name__}")

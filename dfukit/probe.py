@@ -24,7 +24,7 @@ import pluggy
 from attrs import asdict, field, frozen
 
 from dfukit import hookspecs, loading, places
-from dfukit.errors import ConfigError
+from dfukit.errors import ConfigError, reason_of
 
 TIMEOUT = "DFUKIT_PLUGIN_TIMEOUT"
 """The variable that says how many seconds a plugin may take to load."""
@@ -98,7 +98,7 @@ def answer(file: str, package: str, name: str, value: str) -> None:
         loading.components(manager, EntryPoint(name, value, "dfukit"), package)
     # Any exception is an answer, a plugin's own KeyboardInterrupt among them: the user's does not come here.
     except BaseException as error:
-        reason = loading.reason_of(error)
+        reason = reason_of(error)
     notes = []
     if "torch" in sys.modules:
         notes.append("imports torch when it is loaded, which slows every command: import it in the target's module")
@@ -195,12 +195,12 @@ def _key(point: EntryPoint, installed: str) -> str:
 
 
 def _installed() -> str:
-    """A digest of what is installed where: it changes with every package that comes, goes or is upgraded."""
-    names = []
+    """A digest of what is installed: it changes with every package that comes, goes or is upgraded."""
+    names: set[str] = set()
     for folder in sys.path:
         with contextlib.suppress(OSError):
-            names += [f"{folder}/{name}" for name in sorted(os.listdir(folder or ".")) if name.endswith("-info")]
-    return hashlib.sha256("\n".join(names).encode(errors="surrogateescape")).hexdigest()
+            names |= {name for name in os.listdir(folder or ".") if name.endswith("-info")}
+    return hashlib.sha256("\n".join(sorted(names)).encode(errors="surrogateescape")).hexdigest()
 
 
 def _memory() -> Path:

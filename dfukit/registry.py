@@ -15,7 +15,7 @@ from attrs import evolve, field, frozen
 
 from dfukit import hookspecs, loading, settings
 from dfukit.component import KINDS, Chosen, Component
-from dfukit.errors import ConfigError, PluginError
+from dfukit.errors import ConfigError, PluginError, reason_of
 
 GROUP = "dfukit"
 """The group of entry points."""
@@ -97,7 +97,7 @@ class Registry:
             built: Any = settings.build(offer.component.settings, values, section or kind)
         except (TypeError, ValueError, AttributeError, KeyError) as error:
             raise PluginError(
-                f"the settings of {kind} {name} of {offer.source} cannot be made: {loading.reason_of(error)}"
+                f"the settings of {kind} {name} of {offer.source} cannot be made: {reason_of(error)}"
             ) from error
         return Chosen(kind, offer.component, built, offer.package, offer.version)
 
@@ -150,7 +150,7 @@ def load(anew: bool = False) -> Registry:
         except KeyboardInterrupt:
             raise
         except BaseException as error:
-            broken.append(Broken(point.name, package, version, loading.reason_of(error)))
+            broken.append(Broken(point.name, package, version, reason_of(error)))
             continue
         offers += [Offer(kind, component, point.name, package, version) for kind, component in found]
         notes += [f"plugin {point.name} of {package} {version} {note}" for note in (verdict.notes if verdict else ())]
@@ -170,7 +170,7 @@ def _wanted() -> tuple[list[EntryPoint], list[Broken]]:
         # Any file may lie there.
         except Exception as error:
             name = distribution.metadata["Name"] or "unknown"
-            reason = f"its entry points cannot be read ({loading.reason_of(error)})"
+            reason = f"its entry points cannot be read ({reason_of(error)})"
             unreadable.append(Broken("?", name, distribution.metadata["Version"] or "unknown", reason))
             continue
         for point in points:

@@ -67,6 +67,11 @@ def names(default: tuple[str, ...], help: str) -> tuple[str, ...]:
     return cast("tuple[str, ...]", _field(default, help, "list of names", _names))
 
 
+def anything(default: Any) -> Any:
+    """A setting that takes whatever TOML can hold: of a component that is not installed, nothing else is known."""
+    return _field(tuple(default) if isinstance(default, list) else default, "not installed", "anything", _anything)
+
+
 def known(settings: type) -> list[dict[str, Any]]:
     """The settings of a class, in order: name, type, default, help and bounds."""
     return [
@@ -182,6 +187,10 @@ def _duration(value: Any) -> str:
     if text and seconds(text) <= 0:
         raise ValueError
     return text
+
+
+def _anything(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
 
 
 def _names(value: Any) -> tuple[str, ...]:
