@@ -10,9 +10,9 @@ from attrs import evolve
 
 from dfukit import config as configuration
 from dfukit import rundir, settings
-from dfukit.component import Component
+from dfukit.component import Chosen, Component
 from dfukit.config import SLOTS, RunConfig
-from dfukit.errors import DfukitError
+from dfukit.errors import ConfigError, DfukitError, PluginError
 from dfukit.registry import Offer, Registry
 from dfukit.rundir import RunDir
 
@@ -27,6 +27,19 @@ def reopen(run: RunDir, installed: Registry) -> RunConfig:
     """
     table = configuration.read_toml(run.config)
     return configuration.resolve(_with_stand_ins(installed, table, _sources(run)), file=run.config)
+
+
+def resume(run: RunDir, installed: Registry) -> RunConfig:
+    """The configuration of a run that goes on. Raises PluginError naming the package of a component that is missing."""
+    try:
+        return configuration.resolve(installed, file=run.config)
+    except (ConfigError, PluginError):
+        config = reopen(run, installed)
+        chosen: tuple[Chosen, ...] = (*(getattr(config, slot) for slot in SLOTS), *config.metrics)
+        for one in chosen:
+            if not one.component.target:
+                raise PluginError(f"{one} is {one.component.summary}") from None
+        raise
 
 
 def _with_stand_ins(installed: Registry, table: Table, sources: Table) -> Registry:

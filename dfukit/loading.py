@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import sys
 import warnings
 from collections.abc import Iterator, Mapping
-from importlib.metadata import EntryPoint
+from importlib.metadata import Distribution, EntryPoint
 from typing import Any
 
 import attrs
@@ -89,9 +90,14 @@ def _standard_output_to_standard_error() -> Iterator[None]:
 
 def package_of(point: EntryPoint) -> tuple[str, str]:
     """Name and version of the distribution that an entry point belongs to."""
-    if point.dist is None:
-        return "unknown", "unknown"
-    return point.dist.metadata["Name"] or "unknown", point.dist.metadata["Version"] or "unknown"
+    return ("unknown", "unknown") if point.dist is None else name_and_version(point.dist)
+
+
+@functools.cache  # a distribution reads its whole README for each of these
+def name_and_version(distribution: Distribution) -> tuple[str, str]:
+    """What a distribution says of itself."""
+    told = distribution.metadata
+    return told["Name"] or "unknown", told["Version"] or "unknown"
 
 
 def _checked(component: Any, hook: str) -> Component:

@@ -161,7 +161,7 @@ def run(
         others = {"preset": preset, "settings": settings, "config": config, "name": name}
         configuration.refuse_with_resume([*given, *(key for key, value in others.items() if value)])
         folder = rundir.open_run(resume, Path(out))
-        resolved = configuration.resolve(registry.load(), file=folder.config)
+        resolved = absent.resume(folder, registry.load())
         return _go(resolved, folder, progress or Silent(), str(extend))
     if extend:
         raise ConfigError("extend is for a run that has ended: name it with resume")

@@ -52,13 +52,15 @@ class Verdict:
     """Seconds since 1970."""
 
 
+UNTRIED = Verdict()
+"""Where no other process can be had: in a program that has Python built in, `sys.executable` may be anything."""
+
+
 def verdicts(points: Sequence[EntryPoint], *, anew: bool = False) -> list[Verdict]:
     """A verdict on each entry point, in their order: a remembered one, or that of trying it now.
 
     With `anew`, bad verdicts are not taken from memory. Raises ConfigError where the time limit is no number.
     """
-    if not points or not sys.executable:
-        return [Verdict() for _ in points]
     seconds, now = time_limit(), time.time()
     memory = _remembered()
     installed = _installed()
@@ -71,7 +73,7 @@ def verdicts(points: Sequence[EntryPoint], *, anew: bool = False) -> list[Verdic
     new = [place for place in range(len(points)) if place not in found]
     if new:
         found.update(zip(new, _try([points[place] for place in new], seconds), strict=True))
-        current = {key: found[place] for place, key in enumerate(keys) if key}
+        current = {key: found[place] for place, key in enumerate(keys) if key and found[place] is not UNTRIED}
         _remember({**{key: one for key, one in memory.items() if now - one.when < 90 * 86400}, **current})
     return [found[place] for place in range(len(points))]
 
@@ -90,6 +92,7 @@ def time_limit() -> float:
 
 def answer(file: str, package: str, name: str, value: str) -> None:
     """What the other process does: load one plugin, and write down what came of it."""
+    Path(file).touch()
     manager = pluggy.PluginManager("dfukit")
     manager.add_hookspecs(hookspecs)
     before = os.getcwd()
@@ -130,33 +133,42 @@ class _Child:
     """A process that loads one plugin and writes down in `file` what came of it."""
 
     def __init__(self, point: EntryPoint, file: Path) -> None:
+        self._process: subprocess.Popen[bytes] | None
         self._file, self._started = file, time.monotonic()
         self._out, self._errors = file.with_suffix(".out"), file.with_suffix(".err")
         arguments = [str(file), loading.package_of(point)[0], point.name, point.value]
         with self._out.open("wb") as out, self._errors.open("wb") as errors:
-            self._process = subprocess.Popen(
-                [sys.executable, "-c", CODE, json.dumps(sys.path), *arguments],
-                stdin=subprocess.DEVNULL,
-                stdout=out,
-                stderr=errors,
-                start_new_session=True,
-                env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
-            )
+            try:
+                self._process = subprocess.Popen(
+                    [sys.executable, "-c", CODE, json.dumps(sys.path), *arguments],
+                    stdin=subprocess.DEVNULL,
+                    stdout=out,
+                    stderr=errors,
+                    start_new_session=True,
+                    env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
+                )
+            except OSError:
+                self._process = None
 
     def ended(self, seconds: float) -> bool:
         """Whether it came to its end, or has had its time."""
-        return self._process.poll() is not None or time.monotonic() - self._started > seconds
+        late = time.monotonic() - self._started > seconds
+        return self._process is None or self._process.poll() is not None or late
 
     def end(self) -> None:
         """It is gone afterwards, with all that it started."""
+        if self._process is None:
+            return
         with contextlib.suppress(OSError):
             os.killpg(self._process.pid, signal.SIGKILL) if hasattr(os, "killpg") else self._process.kill()
         self._process.wait()
 
     def verdict(self, seconds: float) -> Verdict:
         """What came of it, after its end."""
-        code = self._process.poll()
+        code = self._process.poll() if self._process else None
         self.end()
+        if not self._file.exists():
+            return UNTRIED
         try:
             told = json.loads(self._file.read_text("utf-8"))
         except (OSError, ValueError):

@@ -169,9 +169,8 @@ def _wanted() -> tuple[list[EntryPoint], list[Broken]]:
             points = [point for point in distribution.entry_points if point.group == GROUP]
         # Any file may lie there.
         except Exception as error:
-            name = distribution.metadata["Name"] or "unknown"
             reason = f"its entry points cannot be read ({reason_of(error)})"
-            unreadable.append(Broken("?", name, distribution.metadata["Version"] or "unknown", reason))
+            unreadable.append(Broken("?", *loading.name_and_version(distribution), reason))
             continue
         for point in points:
             # The first on sys.path is the one that an import finds.

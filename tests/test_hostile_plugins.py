@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 from hostile import GOOD, HOSTILE, codes, distribution, install, package
 
+from dfukit import registry
+
 SECONDS = "8"
 LISTED = ("good", "chatty", "moves", "undeclared", "demanding", "exit_0", "raises")
 
@@ -167,6 +169,19 @@ def test_a_bad_verdict_costs_its_time_once(tmp_path: Path) -> None:
     started = time.monotonic()
     assert dfukit(folder, *arguments, **environment).returncode == 0
     assert time.monotonic() - started < 3
+
+
+@pytest.mark.parametrize("executable", ["", "/bin/false", "/nowhere/python"])
+def test_where_no_other_python_can_be_had_plugins_are_loaded_untried(
+    executable: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(install(tmp_path / "one", codes("good", "import_error"))))
+    monkeypatch.setattr(sys, "executable", executable)
+    registry.load.cache_clear()
+    known = registry.load()
+    registry.load.cache_clear()
+    assert known.find("generator", "good").package == "third-good"
+    assert [culprit.plugin for culprit in known.broken] == ["import_error"]
 
 
 def test_a_time_limit_that_is_no_number_is_a_wrong_configuration(few: Path) -> None:

@@ -175,7 +175,7 @@ def _create(out: Path, name: str, config: RunConfig, components: tuple[str, ...]
 
 def _reopen(context: click.Context, resume: str, out: Path) -> tuple[RunConfig, RunDir | None]:
     """The settings and the folder of an earlier run; raises ConfigError for an option that would change them."""
-    from dfukit import config, registry, rundir
+    from dfukit import absent, config, registry, rundir
 
     config.refuse_with_resume(
         [
@@ -186,7 +186,7 @@ def _reopen(context: click.Context, resume: str, out: Path) -> tuple[RunConfig, 
         ]
     )
     folder = rundir.open_run(resume, out)
-    return config.resolve(registry.load(), file=folder.config), folder
+    return absent.resume(folder, registry.load()), folder
 
 
 @contextmanager

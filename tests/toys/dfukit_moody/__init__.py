@@ -9,7 +9,7 @@ KINDS = ("generator", "critic", "loss", "augmentation", "classifier", "extractor
 
 @frozen
 class Moody:
-    does: str = text("well", "well, or how it fails: raises, exits, shape, type")
+    does: str = text("well", "well, or how it fails: raises, exits, shape, type, nan, detaches")
     width: int = whole(8, "channels of the hidden map", low=1)
 
 

@@ -23,6 +23,10 @@ def mood(does: str, result: Any) -> Any:
         sys.exit(0)
     if does == "type":
         return 3
+    if does == "nan":
+        return result * float("nan")
+    if does == "detaches":
+        return {name: value.detach() for name, value in result.items()}
     if does == "shape":
         return {name: wrong(value) for name, value in result.items()} if isinstance(result, dict) else wrong(result)
     return result
