@@ -71,9 +71,9 @@ def components(**failing: str) -> dict[str, Any]:
         ("loss", "raises"),
         ("loss", "detaches"),
         ("augmentation", "exits"),
-        ("extractor", "raises"),
         ("classifier", "raises"),
-        ("classifier_augmentation", "raises"),
+        pytest.param("extractor", "raises", marks=pytest.mark.slow),
+        pytest.param("classifier_augmentation", "raises", marks=pytest.mark.slow),
     ],
 )
 def test_a_part_that_fails_ends_the_run_by_its_name(slot: str, does: str, tmp_path: Path) -> None:
@@ -83,7 +83,7 @@ def test_a_part_that_fails_ends_the_run_by_its_name(slot: str, does: str, tmp_pa
     kept = RunDir(tmp_path / "failing").traceback
     assert kept.is_file() == (does not in ("shape", "nan"))  # where nothing was raised, the text says all
     if kept.is_file():
-        assert "parts.py" in kept.read_text()
+        assert ("parts.py" if does != "detaches" else "backward") in kept.read_text()
         assert str(kept) in str(ended.value)
 
 
