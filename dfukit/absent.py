@@ -22,8 +22,9 @@ Table = Mapping[str, Any]
 def reopen(run: RunDir, installed: Registry) -> RunConfig:
     """The configuration of a run that is looked at, not trained on.
 
-    A component that is not installed, or takes other settings now, is stood in for by one that has the settings of the
-    run and cannot be built: then PluginError says which package it was of.
+    A component that is not installed, or is in a version that takes other settings, is stood in for by one that has the
+    settings of the run and cannot be built: then PluginError says which package it was of. Raises ConfigError for a
+    setting that is wrong in the very version that the run was made with.
     """
     table = configuration.read_toml(run.config)
     return configuration.resolve(_with_stand_ins(installed, table, _sources(run)), file=run.config)
@@ -48,7 +49,11 @@ def _with_stand_ins(installed: Registry, table: Table, sources: Table) -> Regist
         try:
             installed.choose(kind, name, values)
         except DfukitError:
-            package, _, version = str(sources.get(f"{kind}/{name}", "")).rpartition(" ")
+            source = str(sources.get(f"{kind}/{name}", ""))
+            known = [offer.source for offer in installed.of_kind(kind) if offer.component.name == name]
+            if known and source in ("", *known):
+                raise  # it is there: the configuration is wrong
+            package, _, version = source.rpartition(" ")
             how = f"not installed: pip install {package}=={version}" if package else "not installed"
             component = Component(name, _settings(values), target="", summary=how)
             stand_ins[kind, name] = Offer(kind, component, "", package or "a package", version or "unknown")

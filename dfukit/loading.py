@@ -62,12 +62,21 @@ def contained(foreign: bool) -> Iterator[None]:
     if not foreign:
         yield
         return
-    before = os.getcwd()
+    before = working_directory()
     with warnings.catch_warnings(), contextlib.redirect_stdout(sys.stderr), _standard_output_to_standard_error():
         try:
             yield
         finally:
-            os.chdir(before)
+            if before is not None:
+                os.chdir(before)
+
+
+def working_directory() -> str | None:
+    """None where somebody removed it."""
+    try:
+        return os.getcwd()
+    except OSError:
+        return None
 
 
 @contextlib.contextmanager

@@ -33,6 +33,7 @@ AT_ONCE = 4
 """Plugins that are tried at a time."""
 RETRY_AFTER = 3600.0
 """Seconds for which a bad verdict counts: what made it, a network or a full machine, may have passed."""
+FORGOTTEN_AFTER = 90 * 86400.0
 CODE = "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from dfukit import probe; probe.answer(*sys.argv[2:])"
 
 
@@ -74,7 +75,7 @@ def verdicts(points: Sequence[EntryPoint], *, anew: bool = False) -> list[Verdic
     if new:
         found.update(zip(new, _try([points[place] for place in new], seconds), strict=True))
         current = {key: found[place] for place, key in enumerate(keys) if key and found[place] is not UNTRIED}
-        _remember({**{key: one for key, one in memory.items() if now - one.when < 90 * 86400}, **current})
+        _remember({**{key: one for key, one in memory.items() if now - one.when < FORGOTTEN_AFTER}, **current})
     return [found[place] for place in range(len(points))]
 
 
@@ -95,7 +96,7 @@ def answer(file: str, package: str, name: str, value: str) -> None:
     Path(file).touch()
     manager = pluggy.PluginManager("dfukit")
     manager.add_hookspecs(hookspecs)
-    before = os.getcwd()
+    before = loading.working_directory()
     reason = ""
     try:
         loading.components(manager, EntryPoint(name, value, "dfukit"), package)
@@ -105,9 +106,9 @@ def answer(file: str, package: str, name: str, value: str) -> None:
     notes = []
     if "torch" in sys.modules:
         notes.append("imports torch when it is loaded, which slows every command: import it in the target's module")
-    if os.getcwd() != before:
+    if before is not None and loading.working_directory() != before:
         notes.append("changes the working directory when it is loaded")
-    os.chdir(before)
+        os.chdir(before)
     Path(file).write_text(json.dumps({"reason": reason, "notes": notes}), "utf-8")
 
 

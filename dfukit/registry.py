@@ -86,7 +86,7 @@ class Registry:
             )
         names = [offer.component.name for offer in self.of_kind(kind)]
         guess = settings.guess(name, names)
-        culprits = "".join(f"; {culprit} ({culprit.remedy})" for culprit in self.broken)
+        culprits = "".join(f"; {culprit}; {culprit.remedy}" for culprit in self.broken)
         error = PluginError if self.broken and not guess else ConfigError
         raise error(f"no {kind} is called {name}{guess}; installed: {', '.join(names)}{culprits}")
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import hostile
 import moody
 import pytest
 
@@ -128,6 +130,22 @@ def test_a_metric_that_fails_leaves_a_whole_run_that_exits_4(ask: Ask, tmp_path:
     assert "metric moody of dfukit-moody 0.5 failed" in err.strip().splitlines()[-1]
 
 
+def test_a_run_goes_on_without_a_plugin_that_it_does_not_name(
+    ask: Ask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(hostile.install(tmp_path / "site", hostile.codes("exit_1", "good"))))
+    registry.load.cache_clear()
+    code, _, err = ask("train", "--preset", "smoke", "--set", "run.threads=1", "--out", tmp_path, "--name", "going")
+    registry.load.cache_clear()
+    assert code == 0, err
+    (warning,) = [line for line in err.splitlines() if "left out" in line]
+    assert warning.startswith("warning: left out: plugin exit_1 of third-exit-1 0.5: ended the process")
+    assert "pip uninstall third-exit-1" in warning
+    environment = json.loads(RunDir(tmp_path / "going").environment.read_text())
+    assert environment["broken_plugins"]
+    assert environment["components"]["generator/lstm_wgan"].startswith("dfukit ")
+
+
 @pytest.fixture(scope="module")
 def outlived(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> dfukit.Run:
     """A run of parts that were uninstalled since."""
@@ -193,6 +211,18 @@ def test_training_it_on_says_which_package_is_missing(
     code, _, err = ask(*command, uninstalled.path)
     assert code == 4
     assert f"{part} moody of dfukit-moody 0.5 is not installed: pip install dfukit-moody==0.5" in err
+
+
+def test_a_wrong_setting_of_what_is_installed_is_still_a_wrong_setting(
+    uninstalled: dfukit.Run, ask: Ask, tmp_path: Path
+) -> None:
+    copied = RunDir(tmp_path / "copied")
+    shutil.copytree(uninstalled.path, copied.path)
+    copied.config.write_text(copied.config.read_text().replace("critic_steps", "critic_step"))
+    for command in (["report"], ["run", "--resume"]):
+        code, _, err = ask(*command, copied.path)
+        assert code == 2
+        assert 'loss.critic_step is not a setting, did you mean "critic_steps"?' in err
 
 
 def test_its_bundle_can_be_checked(uninstalled: dfukit.Run, ask: Ask) -> None:

@@ -120,7 +120,7 @@ def _offers(reference: str) -> list[Offer]:
     if not kinds:
         names = sorted({offer.component.name for offer in known.offers})
         guess = settings.guess(name, names)
-        culprits = "".join(f"; {culprit} ({culprit.remedy})" for culprit in known.broken)
+        culprits = "".join(f"; {culprit}; {culprit.remedy}" for culprit in known.broken)
         error = PluginError if known.broken and not guess else ConfigError
         raise error(f"no component is called {name}{guess}; installed: {', '.join(names)}{culprits}")
     return [known.find(kind, name) for kind in kinds]
