@@ -19,6 +19,7 @@ COMMANDS = {
     "data": ("data", "look at, prepare or clear pictures"),
     "sample": ("use", "draw synthetic pictures from a trained generator"),
     "score": ("use", "score a folder of synthetic pictures against real ones"),
+    "compare": ("compare", "generators or configurations at equal time or equal pictures"),
     "lift": ("lift", "do the synthetic pictures help a classifier on real patients?"),
     "evaluate": ("evaluate", "judge a classifier on the labelled pictures of another place"),
     "predict": ("use", "score photographs with a trained classifier"),
