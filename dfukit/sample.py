@@ -14,7 +14,7 @@ from PIL import Image
 
 from dfukit import drawn, manifest, provenance, rundir, weights
 from dfukit.component import ImageSpec
-from dfukit.errors import ConfigError, DataError
+from dfukit.errors import ConfigError, DataError, PluginError
 from dfukit.interfaces import Generator, Step
 from dfukit.provenance import Origin
 from dfukit.rundir import RunDir
@@ -142,6 +142,8 @@ class LoadedGenerator:
                 )
                 label_batch = torch.from_numpy(labels[start : start + BATCH])
                 images = self.network(latent.to(device), label_batch.to(device))
+                if not images.isfinite().all():
+                    raise PluginError(f"{self.description.chosen} drew numbers that are not finite: train it anew")
                 batches.append(drawn.to_uint8(images.float()).permute(0, 2, 3, 1).cpu().numpy())
         pixels = np.concatenate(batches)
         return Samples(pixels, labels, self.image.classes, seed, self.note, self.origin, numbers)

@@ -16,7 +16,7 @@ from dfukit.cli.options import emit, json_option
 from dfukit.component import KINDS, run_options, section
 
 if TYPE_CHECKING:
-    from dfukit.registry import Offer
+    from dfukit.registry import Offer, Registry
     from dfukit.testing import Outcome
 
 
@@ -31,20 +31,20 @@ def list_(as_json: bool) -> None:
     """Every component: kind, name, package, version, summary."""
     from dfukit import registry
 
-    known = registry.load()
+    known = registry.load(anew=True)
     if as_json:
         emit([_row(offer) for offer in known.offers])
     else:
         rows = [
-            (offer.kind, offer.component.name, f"{offer.package} {offer.version}", offer.component.summary)
+            (offer.kind, offer.component.name, offer.source, offer.component.summary)
             for offer in sorted(known.offers, key=lambda offer: (offer.kind, offer.component.name))
         ]
         widths = [max((len(row[column]) for row in rows), default=0) for column in range(3)]
         for *words, summary in rows:
             columns = [word.ljust(width) for word, width in zip(words, widths, strict=True)]
             click.echo("  ".join([*columns, summary]))
-    for culprit in known.broken:
-        click.echo(f"broken: {culprit}; repair it or pip uninstall {culprit.package}", err=True)
+    for line in complaints(known):
+        click.echo(line, err=True)
 
 
 @plugins.command()
@@ -82,7 +82,7 @@ def check(references: tuple[str, ...], as_json: bool) -> None:
     entries: list[dict[str, Any]] = []
     failures: list[str] = []
     for offer in [offer for reference in references for offer in _offers(reference)]:
-        name = f"{offer.kind}/{offer.component.name} of {offer.package} {offer.version}"
+        name = f"{offer.kind}/{offer.component.name} of {offer.source}"
         if not as_json:
             click.echo(name)
         found = []
@@ -134,10 +134,18 @@ def new(name: str, kind: str, out: Path | None, as_json: bool) -> None:
         click.echo(f"  {command}")
 
 
+def complaints(known: Registry) -> list[str]:
+    """What is wrong with the installed plugins, a line each, with the remedy; empty where all is well."""
+    lines = [f"broken: {culprit}; {culprit.remedy}" for culprit in known.broken]
+    lines += [f"clash: {clash}; uninstall one" for clash in known.clashes]
+    lines += [f"warning: {note}" for note in known.notes]
+    return [*lines, f"to leave the broken ones out: {known.restriction}"] if known.broken else lines
+
+
 def _offers(reference: str) -> list[Offer]:
     """The components of that name, of each kind where none is given. Raises ConfigError where there is none."""
-    from dfukit import registry
-    from dfukit.errors import ConfigError
+    from dfukit import registry, settings
+    from dfukit.errors import ConfigError, PluginError
 
     known = registry.load()
     kind, _, name = reference.rpartition("/")
@@ -148,7 +156,10 @@ def _offers(reference: str) -> list[Offer]:
     )
     if not kinds:
         names = sorted({offer.component.name for offer in known.offers})
-        raise ConfigError(f"no component is called {name}; installed: {', '.join(names)}")
+        guess = settings.guess(name, names)
+        culprits = "".join(f"; {culprit} ({culprit.remedy})" for culprit in known.broken)
+        error = PluginError if known.broken and not guess else ConfigError
+        raise error(f"no component is called {name}{guess}; installed: {', '.join(names)}{culprits}")
     return [known.find(kind, name) for kind in kinds]
 
 
