@@ -39,5 +39,13 @@ def without_links_to_the_repository(app, page, source):
     source[0] = LINK.sub(shown, source[0])
 
 
+def without_emphasis(app, what, name, obj, options, lines):
+    """A star in a docstring is a star: "[n, *shape]"."""
+    lines[:] = [
+        "`".join(p if i % 2 else p.replace("*", r"\*") for i, p in enumerate(line.split("`"))) for line in lines
+    ]
+
+
 def setup(app):
+    app.connect("autodoc-process-docstring", without_emphasis)
     app.connect("source-read", without_links_to_the_repository)
