@@ -31,6 +31,9 @@ SUBSTITUTES: dict[str, dict[str, str]] = {
         "dfukit run --data photographs/ --positive infected --patients patients.csv": (
             f"dfukit run --data photographs/ --positive infected --patients patients.csv {SMALL}"
         ),
+        "dfukit sample latest --count 500 --label infected --out more/": (
+            "dfukit sample latest --count 60 --label infected --out more/"
+        ),
         "dfukit lift latest": "dfukit lift latest --folds 2 --seeds 1 --set lift.steps=2 --set lift.arms=[]",
         "tensorboard --logdir runs/": "tensorboard --logdir runs/ --inspect",  # else it serves until it is stopped
     },
