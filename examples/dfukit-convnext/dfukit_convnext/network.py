@@ -3,8 +3,8 @@
 import os
 
 from torch import Tensor, nn
-from torchvision.models import ConvNeXt_Tiny_Weights, convnext_tiny
-from torchvision.transforms.functional import normalize
+from torchvision.models import ConvNeXt_Tiny_Weights, convnext_tiny  # type: ignore[import-untyped]
+from torchvision.transforms.functional import normalize  # type: ignore[import-untyped]
 
 from dfukit import ImageSpec, WeightsError
 from dfukit.interfaces import Classifier, Parts
