@@ -57,6 +57,18 @@ class Component:
     api: int = API_VERSION
 
 
+def run_options(kind: str, name: str) -> str:
+    """The options by which `dfukit run` uses a component."""
+    if kind == "extractor":
+        return f"--set gan.extractor={name} --set score.extractor={name} --metric kd"
+    return f"--{kind} {name}"
+
+
+def section(kind: str, name: str) -> str:
+    """The section of a configuration that holds a component's settings, as `--set` names it."""
+    return f"{kind}.{name}" if kind in ("metric", "extractor") else kind
+
+
 @frozen
 class Chosen:
     """A component with its settings, as a run uses it."""
