@@ -61,11 +61,12 @@ class Samples:
         """As Pillow pictures."""
         return [Image.fromarray(pixels.squeeze()) for pixels in self.pixels]
 
-    def save(self, folder: Path, *, distances: np.ndarray | None = None) -> None:
+    def save(self, folder: str | Path, *, distances: np.ndarray | None = None) -> None:
         """Write `<label>/synthetic_000001.png` and so on, and manifest.csv (`dfukit.manifest.COLUMNS`).
 
         `distances` [N] are those to the nearest training picture, where the set was audited.
         """
+        folder = Path(folder)
         told = [""] * len(self) if distances is None else [repr(float(distance)) for distance in distances]
         rows = [
             {**row, "nearest_training_distance": distance, "note": self.note}
