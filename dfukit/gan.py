@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from dfukit import average, drawn, rundir, schedule, weights
 from dfukit.component import ImageSpec
 from dfukit.config import RunConfig
-from dfukit.descent import Descent, Terms, finite
+from dfukit.descent import Descent, Terms, finite, scalars
 from dfukit.device import Compute
 from dfukit.errors import ConfigError, WeightsError
 from dfukit.health import Health
@@ -84,6 +84,11 @@ def train(
     critic: Critic = _to(config.critic.build(image), device)
     averaged = copy.deepcopy(generator).requires_grad_(False)
     loss: Loss = config.loss.build(image)
+    if loss.per_picture and not critic.per_picture:
+        raise ConfigError(
+            f"loss {config.loss.name} takes gradients of single pictures' scores, and critic {config.critic.name} "
+            "mixes the pictures of a batch: name another critic or another loss"
+        )
     augmentation: Augmentation = config.augmentation.build(image)
     betas = (settings.beta1, settings.beta2)
     generator_optimiser = torch.optim.Adam(generator.parameters(), settings.lr_generator, betas, fused=True)
@@ -157,7 +162,9 @@ def train(
         terms = loss.critic(scorer(turn), batch, turn)
         with compute.autocast():
             auxiliary = critic.auxiliary(batch.real, turn)
-        return terms if auxiliary is None else {**terms, "loss": terms["loss"] + auxiliary}
+        if auxiliary is None:
+            return terms
+        return {**terms, "loss": terms["loss"] + auxiliary, "auxiliary": auxiliary.detach()}
 
     def generator_terms(turn: Step, n: int) -> Terms:
         return loss.generator(scorer(turn), draw(turn, n), turn)
@@ -220,7 +227,8 @@ def train(
 
             # Log.
             if logging:
-                judge.log(of_critic, of_generator, batch_size, **health.figures())
+                learnt = {f"augmentation_{name}": float(value) for name, value in scalars(augmentation.state()).items()}
+                judge.log(of_critic, of_generator, batch_size, **health.figures(), **learnt)
             progress.update("GAN steps", done, judge.steps, judge.note)
             finishing, interrupted, late = world.agree(stop.finishing, stop.asked, recovery.late)
             due = judge.due(done) or finishing
