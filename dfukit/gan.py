@@ -14,7 +14,7 @@ import torch
 from attrs import evolve, frozen
 from torch import Tensor, nn
 
-from dfukit import average, drawn, rundir, schedule, weights
+from dfukit import average, drawn, rundir, schedule, sheets, weights
 from dfukit.component import ImageSpec
 from dfukit.config import RunConfig
 from dfukit.descent import Descent, Terms, finite, scalars
@@ -250,6 +250,8 @@ def train(
     weights.load_into(averaged, run.generator_weights)
     weights.load_into(critic, run.critic_weights)
     critic.requires_grad_(True)
+    if world.first:
+        sheets.write(run, averaged, len(image.classes), seed, judge.picture_note)
     return TrainedGan(
         averaged.cpu().eval(),
         generator_description,

@@ -11,7 +11,7 @@ from torch.nn import functional
 from dfukit import ImageSpec
 from dfukit.interfaces import Critic, Step
 from dfukit_fastgan import FastCriticSettings
-from dfukit_fastgan.layers import Gate, SpectralConv2d, UpConv2d
+from dfukit_fastgan.layers import GLU, Gate, SpectralConv2d, UpConv2d
 
 LAST = 4
 """Width of the last map."""
@@ -145,7 +145,7 @@ def _decoder(channels: int, factor: int, colours: int) -> nn.Sequential:
     """Pictures `factor` times as wide as the map, a power of two; the channels halve each time."""
     layers: list[nn.Module] = []
     for _ in range(factor.bit_length() - 1):
-        layers += [UpConv2d(channels, channels), nn.BatchNorm2d(channels), nn.GLU(1)]
+        layers += [UpConv2d(channels, channels), nn.BatchNorm2d(channels), GLU()]
         channels //= 2
     return nn.Sequential(*layers, SpectralConv2d(channels, colours, 3, padding=1), nn.Tanh())
 

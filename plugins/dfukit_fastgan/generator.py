@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from dfukit import ImageSpec
 from dfukit.interfaces import Generator
 from dfukit_fastgan import FastGeneratorSettings
-from dfukit_fastgan.layers import Gate, SpectralConv2d, UpConv2d, start_smooth
+from dfukit_fastgan.layers import GLU, Gate, SpectralConv2d, UpConv2d, start_smooth
 
 FIRST = 4
 """Width of the first map."""
@@ -34,6 +33,7 @@ class FastGenerator(Generator):
         channels = {side: int(settings.width * share) for side, share in CHANNELS.items() if side <= image.size}
         self.begin = nn.Linear(settings.latent_size, 2 * channels[FIRST] * FIRST * FIRST, bias=False)
         self.norm = ClassBatchNorm2d(2 * channels[FIRST], classes)
+        self.glu = GLU()
         self.blocks, self.gates = nn.ModuleDict(), nn.ModuleDict()
         for place, side in enumerate(list(channels)[1:]):
             kind = Double if place % 2 else Single
@@ -46,7 +46,7 @@ class FastGenerator(Generator):
     def forward(self, latent: Tensor, label: Tensor) -> Tensor:
         length = latent.square().mean(1, keepdim=True).sqrt()
         started = self.begin(latent / length.clamp_min(1)).unflatten(1, (-1, FIRST, FIRST))
-        side, maps = FIRST, functional.glu(self.norm(started.contiguous(memory_format=torch.channels_last), label), 1)
+        side, maps = FIRST, self.glu(self.norm(started.contiguous(memory_format=torch.channels_last), label))
         by_side = {side: maps}
         for name, block in self.blocks.items():
             side, maps = int(name), block(maps, label)
@@ -63,9 +63,11 @@ class Single(nn.Module):
         super().__init__()
         self.convolution = UpConv2d(inputs, 2 * outputs)
         self.norm = ClassBatchNorm2d(2 * outputs, classes)
+        self.glu = GLU()
 
     def forward(self, maps: Tensor, label: Tensor) -> Tensor:
-        return functional.glu(self.norm(self.convolution(maps), label), 1)
+        gated: Tensor = self.glu(self.norm(self.convolution(maps), label))
+        return gated
 
 
 class Double(nn.Module):
@@ -79,11 +81,13 @@ class Double(nn.Module):
         self.second = nn.Conv2d(outputs, 2 * outputs, 3, padding=1, bias=False)
         self.second_noise = Noise()
         self.second_norm = ClassBatchNorm2d(2 * outputs, classes)
+        self.glu = GLU()
         start_smooth(self.second)
 
     def forward(self, maps: Tensor, label: Tensor) -> Tensor:
-        maps = functional.glu(self.norm(self.noise(self.convolution(maps)), label), 1)
-        return functional.glu(self.second_norm(self.second_noise(self.second(maps)), label), 1)
+        maps = self.glu(self.norm(self.noise(self.convolution(maps)), label))
+        gated: Tensor = self.glu(self.second_norm(self.second_noise(self.second(maps)), label))
+        return gated
 
 
 class Noise(nn.Module):

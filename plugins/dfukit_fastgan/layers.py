@@ -7,8 +7,11 @@ batch norm undoes any factor, of the maps and of the gradients. So it is done wh
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 START = 10
@@ -108,3 +111,37 @@ class Gate(nn.Module):
     def forward(self, maps: Tensor) -> Tensor:
         factors: Tensor = self.factors(maps)
         return factors
+
+
+class GLU(nn.Module):
+    """nn.GLU over the channels, whose gradient lies in memory as the maps do.
+
+    torch's own hands back channels_last maps as contiguous ones, which makes the batch norm before it six times slower
+    on a CPU.
+    """
+
+    def forward(self, maps: Tensor) -> Tensor:
+        gated: Tensor = _Glu.apply(maps)
+        return gated
+
+
+class _Glu(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, maps: Tensor) -> Tensor:
+        values, gates = maps.chunk(2, dim=1)
+        gates = gates.sigmoid()
+        gated = values * gates
+        ctx.save_for_backward(gated, gates)
+        return gated
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        gated, gates = ctx.saved_tensors
+        n, channels, *sides = gradient.shape
+        whole = torch.empty(
+            (n, 2 * channels, *sides), dtype=gated.dtype, device=gated.device, memory_format=torch.channels_last
+        )
+        torch.mul(gradient, gates, out=whole[:, :channels])
+        torch.mul(gradient * gated, 1 - gates, out=whole[:, channels:])
+        return whole
