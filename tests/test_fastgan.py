@@ -13,7 +13,8 @@ from torch.nn import functional
 from dfukit import ConfigError, ImageSpec, average, config, registry
 from dfukit.interfaces import Batch, Step
 from dfukit_fastgan.generator import ClassBatchNorm2d, Noise
-from dfukit_fastgan.layers import Gate, SpectralConv2d, UpConv2d
+from dfukit_fastgan.layers import GLU, Gate, SpectralConv2d, UpConv2d
+from dfukit_fastgan.products import convolve, double
 
 LABEL = torch.tensor([0, 1])
 
@@ -111,6 +112,25 @@ def test_upsampling_and_convolution_are_one(side: int) -> None:
     assert torch.allclose(layer(maps), expected, atol=1e-12)
 
 
+@pytest.mark.parametrize("doubling", [False, True])
+def test_gradients_by_matrix_products_are_those_of_torch(doubling: bool) -> None:
+    maps, label = torch.randn(2, 64, 8, 8), torch.randn(2, 64, *(2 * [16 if doubling else 8]))
+    weight = torch.randn(64, 64, *(2 * [4 if doubling else 3]))
+    found = []
+    for own in (True, False):
+        leaves = [tensor.clone().requires_grad_() for tensor in (maps, weight)]
+        if own:
+            made = (double if doubling else convolve)(*leaves)
+            assert "Convolution" in type(made.grad_fn).__name__
+        elif doubling:
+            made = functional.conv_transpose2d(*leaves, stride=2, padding=1)
+        else:
+            made = functional.conv2d(*leaves, padding=1)
+        found.append([made.detach(), *torch.autograd.grad((made * label).sum(), leaves)])
+    for mine, torchs in zip(*found, strict=True):
+        assert torch.allclose(mine, torchs, atol=1e-3, rtol=1e-4)
+
+
 def test_a_spectral_convolution_has_a_largest_singular_value_of_one() -> None:
     layer = SpectralConv2d(6, 10, 3)
     for _ in range(50):
@@ -133,6 +153,16 @@ def test_a_spectral_norm_before_a_batch_norm_would_change_nothing() -> None:
         found.append((made.detach(), weight.grad))
     for plain, spectral in zip(*found, strict=True):
         assert torch.allclose(plain, spectral, atol=1e-9)
+
+
+def test_the_gated_linear_unit_has_the_numbers_of_torchs_own() -> None:
+    maps = torch.randn(2, 6, 4, 4).contiguous(memory_format=torch.channels_last).requires_grad_()
+    weights = torch.randn(2, 3, 4, 4)
+    mine, torchs = GLU()(maps), functional.glu(maps, 1)
+    assert torch.allclose(mine, torchs)
+    gradients = [torch.autograd.grad((made * weights).sum(), maps)[0] for made in (mine, torchs)]
+    assert torch.allclose(*gradients, atol=1e-6)
+    assert gradients[0].is_contiguous(memory_format=torch.channels_last)
 
 
 def test_the_length_of_a_latent_counts_only_below_that_of_noise() -> None:

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from dfukit import ImageSpec
 from dfukit.interfaces import Generator
 from dfukit_fastgan import FastGeneratorSettings
-from dfukit_fastgan.layers import GLU, Gate, SpectralConv2d, UpConv2d, start_smooth
+from dfukit_fastgan.layers import CENTRE, GLU, Conv2d, Gate, SpectralConv2d, UpConv2d, start_smooth
 
 FIRST = 4
 """Width of the first map."""
@@ -41,7 +41,7 @@ class FastGenerator(Generator):
             if side // GATED >= FIRST:
                 self.gates[str(side)] = Gate(channels[side // GATED], channels[side])
         self.draw = SpectralConv2d(channels[image.size], image.channels, 3, padding=1)
-        start_smooth(self.draw)
+        start_smooth(self.draw, CENTRE)
 
     def forward(self, latent: Tensor, label: Tensor) -> Tensor:
         length = latent.square().mean(1, keepdim=True).sqrt()
@@ -78,11 +78,10 @@ class Double(nn.Module):
         self.convolution = UpConv2d(inputs, 2 * outputs)
         self.noise = Noise()
         self.norm = ClassBatchNorm2d(2 * outputs, classes)
-        self.second = nn.Conv2d(outputs, 2 * outputs, 3, padding=1, bias=False)
+        self.second = Conv2d(outputs, 2 * outputs)
         self.second_noise = Noise()
         self.second_norm = ClassBatchNorm2d(2 * outputs, classes)
         self.glu = GLU()
-        start_smooth(self.second)
 
     def forward(self, maps: Tensor, label: Tensor) -> Tensor:
         maps = self.glu(self.norm(self.noise(self.convolution(maps)), label))

@@ -14,6 +14,8 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
+from dfukit_fastgan.products import convolve, double
+
 START = 10
 """Power iterations with which a spectral norm begins; then one for each forward pass in training."""
 NOISE = 0.3
@@ -66,12 +68,23 @@ class UpConv2d(nn.Conv2d):
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__(inputs, outputs, 3, padding=1, bias=False)
-        start_smooth(self)
+        start_smooth(self, BILINEAR)
 
     def forward(self, maps: Tensor) -> Tensor:
         if maps.shape[-1] < MERGED_FROM:
-            return super().forward(functional.interpolate(maps, scale_factor=2))
-        return functional.conv_transpose2d(maps, merged(self.weight), stride=2, padding=1)
+            return convolve(functional.interpolate(maps, scale_factor=2), self.weight)
+        return double(maps, merged(self.weight))
+
+
+class Conv2d(nn.Conv2d):
+    """A 3x3 convolution without bias that begins as a mixture of channels, pixel by pixel."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__(inputs, outputs, 3, padding=1, bias=False)
+        start_smooth(self, CENTRE)
+
+    def forward(self, maps: Tensor) -> Tensor:
+        return convolve(maps, self.weight)
 
 
 def merged(weight: Tensor) -> Tensor:
@@ -81,16 +94,21 @@ def merged(weight: Tensor) -> Tensor:
     return functional.pad(rows, (0, 1)) + functional.pad(rows, (1, 0))
 
 
+BILINEAR = (0.25, 0.5, 0.25)
+"""What makes bilinear upsampling of nearest-neighbour upsampling."""
+CENTRE = (0.0, 1.0, 0.0)
+
+
 @torch.no_grad()
-def start_smooth(layer: nn.Conv2d) -> None:
-    """Begin as a blur of random mixtures of channels, with a little noise.
+def start_smooth(layer: nn.Conv2d, profile: tuple[float, float, float]) -> None:
+    """Begin as random mixtures of channels, each spread over the pixels by `profile`, with a little noise.
 
     Independent weights begin as grain at every width of the maps, which short training does not unlearn.
     """
-    blur = torch.tensor([0.25, 0.5, 0.25])
+    spread = torch.outer(torch.tensor(profile), torch.tensor(profile))
     mixture = torch.randn(layer.out_channels, layer.in_channels, 1, 1)
-    noise = NOISE * torch.randn_like(layer.weight) / layer.weight[0, 0].numel() ** 0.5
-    layer.weight.copy_((mixture * torch.outer(blur, blur) + noise) * layer.in_channels**-0.5)
+    noise = NOISE * torch.randn_like(layer.weight) * spread.norm() / layer.weight[0, 0].numel() ** 0.5
+    layer.weight.copy_((mixture * spread + noise) * layer.in_channels**-0.5)
     if isinstance(layer, SpectralConv2d):
         layer.settle()
 
