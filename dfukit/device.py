@@ -35,7 +35,10 @@ class Compute:
 
     def __str__(self) -> str:
         name = torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else self.device.type
-        return f"{name}, {'bfloat16' if self.bf16 else 'float32'}"
+        if not self.bf16:
+            return f"{name}, float32"
+        slow = "" if _fast_bf16(self.device) else " (emulated: float32 is many times as fast on this hardware)"
+        return f"{name}, bfloat16{slow}"
 
 
 def choose(settings: RunSettings) -> Compute:
