@@ -84,11 +84,7 @@ def train(
     critic: Critic = _to(config.critic.build(image), device)
     averaged = copy.deepcopy(generator).requires_grad_(False)
     loss: Loss = config.loss.build(image)
-    if loss.per_picture and not critic.per_picture:
-        raise ConfigError(
-            f"loss {config.loss.name} takes gradients of single pictures' scores, and critic {config.critic.name} "
-            "mixes the pictures of a batch: name another critic or another loss"
-        )
+    check_pair(config, loss, critic)
     augmentation: Augmentation = config.augmentation.build(image)
     betas = (settings.beta1, settings.beta2)
     generator_optimiser = torch.optim.Adam(generator.parameters(), settings.lr_generator, betas, fused=True)
@@ -265,6 +261,15 @@ def train(
             "processes": world.size,
         },
     )
+
+
+def check_pair(config: RunConfig, loss: Loss, critic: Critic) -> None:
+    """Raise ConfigError where the loss cannot train the critic."""
+    if loss.per_picture and not critic.per_picture:
+        raise ConfigError(
+            f"loss {config.loss.name} takes gradients of single pictures' scores, and critic {config.critic.name} "
+            "mixes the pictures of a batch: name another critic or another loss"
+        )
 
 
 def _fit_budget(

@@ -20,6 +20,7 @@ from dfukit.component import ImageSpec
 from dfukit.config import RunConfig
 from dfukit.device import Compute
 from dfukit.errors import DataError
+from dfukit.gan import check_pair
 from dfukit.images.find import check_root
 from dfukit.interfaces import Augmentation, Batch, Critic, Generator, Loss, Parts, Step
 from dfukit.settings import seconds
@@ -107,6 +108,7 @@ def gan_step(config: RunConfig, image: ImageSpec, critic: Critic, compute: Compu
     """Seconds of one step, critic steps and generator step, at the small batch."""
     generator: Generator = config.generator.build(image)
     loss: Loss = config.loss.build(image)
+    check_pair(config, loss, critic)
     augmentation: Augmentation = config.augmentation.build(image)
     for network in (generator, critic):
         network.to(compute.device).to(memory_format=torch.channels_last)

@@ -11,7 +11,7 @@ from small_gan import CPU, IMAGE, pictures
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
-from dfukit import ConfigError, config, gan, registry
+from dfukit import ConfigError, config, gan, plan, registry
 from dfukit.interfaces import Batch, Step
 from dfukit.progress import Silent
 from dfukit.rundir import RunDir
@@ -97,6 +97,8 @@ def test_a_critic_with_batch_statistics_is_refused(name: str, tmp_path: Path) ->
         ConfigError, match=f"loss {name} takes gradients of single pictures' scores, and critic fastgan"
     ):
         gan.train(made, IMAGE, pictures(), CPU, RunDir(tmp_path), {}, None, Silent())
+    with pytest.raises(ConfigError, match="name another critic or another loss"):
+        plan.describe(made)
 
 
 def test_the_conv_critic_trains_with_it(tmp_path: Path) -> None:
