@@ -14,7 +14,7 @@ from dfukit import ConfigError, ImageSpec, average, config, registry
 from dfukit.interfaces import Batch, Step
 from dfukit_fastgan.generator import ClassBatchNorm2d, Noise
 from dfukit_fastgan.layers import GLU, Gate, SpectralConv2d, UpConv2d
-from dfukit_fastgan.products import convolve, double
+from dfukit_fastgan.products import bordered, convolve, double
 
 LABEL = torch.tensor([0, 1])
 
@@ -108,7 +108,8 @@ def test_a_shut_gate_shuts_its_map() -> None:
 @pytest.mark.parametrize("side", [4, 8, 16])
 def test_upsampling_and_convolution_are_one(side: int) -> None:
     layer, maps = UpConv2d(6, 10).double(), torch.randn(2, 6, side, side, dtype=torch.float64)
-    expected = functional.conv2d(functional.interpolate(maps, scale_factor=2), layer.weight, padding=1)
+    wider = functional.pad(functional.interpolate(maps, scale_factor=2), (1, 1, 1, 1), mode="replicate")
+    expected = functional.conv2d(wider, layer.weight)
     assert torch.allclose(layer(maps), expected, atol=1e-12)
 
 
@@ -123,9 +124,9 @@ def test_gradients_by_matrix_products_are_those_of_torch(doubling: bool) -> None
             made = (double if doubling else convolve)(*leaves)
             assert "Convolution" in type(made.grad_fn).__name__
         elif doubling:
-            made = functional.conv_transpose2d(*leaves, stride=2, padding=1)
+            made = functional.conv_transpose2d(bordered(leaves[0]), leaves[1], stride=2, padding=3)
         else:
-            made = functional.conv2d(*leaves, padding=1)
+            made = functional.conv2d(bordered(leaves[0]), leaves[1])
         found.append([made.detach(), *torch.autograd.grad((made * label).sum(), leaves)])
     for mine, torchs in zip(*found, strict=True):
         assert torch.allclose(mine, torchs, atol=1e-3, rtol=1e-4)
@@ -163,6 +164,19 @@ def test_the_gated_linear_unit_has_the_numbers_of_torchs_own() -> None:
     gradients = [torch.autograd.grad((made * weights).sum(), maps)[0] for made in (mine, torchs)]
     assert torch.allclose(*gradients, atol=1e-6)
     assert gradients[0].is_contiguous(memory_format=torch.channels_last)
+
+
+def test_an_untrained_generator_draws_no_frame_and_no_grain() -> None:
+    generator, latent = build("generator", size=64, width=16), torch.randn(32, 256)
+    label = torch.arange(32) % 2
+    average.recompute_batch_norm(generator, latent, label)
+    with torch.no_grad():
+        grey = generator(latent, label).mean(1)
+    assert grey[:, 0].std() > 0.6 * grey[:, 8:-8, 8:-8].std()
+    laplacian = (
+        4 * grey[:, 1:-1, 1:-1] - grey[:, :-2, 1:-1] - grey[:, 2:, 1:-1] - grey[:, 1:-1, :-2] - grey[:, 1:-1, 2:]
+    )
+    assert laplacian.abs().mean() < 0.15 * grey.std()  # photographs have about 0.2, independent weights 0.9
 
 
 def test_the_length_of_a_latent_counts_only_below_that_of_noise() -> None:

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from dfukit import ImageSpec
 from dfukit.interfaces import Generator
 from dfukit_fastgan import FastGeneratorSettings
-from dfukit_fastgan.layers import CENTRE, GLU, Conv2d, Gate, SpectralConv2d, UpConv2d, start_smooth
+from dfukit_fastgan.layers import BILINEAR, GLU, Conv2d, Gate, SpectralConv2d, UpConv2d, start_smooth
 
 FIRST = 4
 """Width of the first map."""
@@ -40,8 +40,9 @@ class FastGenerator(Generator):
             self.blocks[str(side)] = kind(channels[side // 2], channels[side], classes)
             if side // GATED >= FIRST:
                 self.gates[str(side)] = Gate(channels[side // GATED], channels[side])
-        self.draw = SpectralConv2d(channels[image.size], image.channels, 3, padding=1)
-        start_smooth(self.draw, CENTRE)
+        self.draw = SpectralConv2d(channels[image.size], image.channels, 3, padding=1, padding_mode="replicate")
+        # Its spectral norm of 1 leaves smooth maps more contrast where it begins as a blur.
+        start_smooth(self.draw, BILINEAR)
 
     def forward(self, latent: Tensor, label: Tensor) -> Tensor:
         length = latent.square().mean(1, keepdim=True).sqrt()

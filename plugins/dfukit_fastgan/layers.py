@@ -32,8 +32,10 @@ class SpectralConv2d(nn.Conv2d):
 
     left: Tensor
 
-    def __init__(self, inputs: int, outputs: int, kernel: int, stride: int = 1, padding: int = 0) -> None:
-        super().__init__(inputs, outputs, kernel, stride, padding, bias=False)
+    def __init__(
+        self, inputs: int, outputs: int, kernel: int, stride: int = 1, padding: int = 0, padding_mode: str = "zeros"
+    ) -> None:
+        super().__init__(inputs, outputs, kernel, stride, padding, padding_mode=padding_mode, bias=False)
         self.register_buffer("left", functional.normalize(torch.randn(outputs), dim=0))
         self.settle()
 
@@ -64,6 +66,7 @@ class UpConv2d(nn.Conv2d):
 
     The two are one transposed convolution (4x4, stride 2), whose kernel is the 3x3 one added up over the pixels that
     upsampling makes equal: 16 products for a pixel of the smaller map in the place of 36, and no larger map in between.
+    The border goes on outside of the map: zeros there begin as a grey frame around the pictures.
     """
 
     def __init__(self, inputs: int, outputs: int) -> None:
@@ -77,7 +80,7 @@ class UpConv2d(nn.Conv2d):
 
 
 class Conv2d(nn.Conv2d):
-    """A 3x3 convolution without bias that begins as a mixture of channels, pixel by pixel."""
+    """A 3x3 convolution without bias that begins as a mixture of channels, pixel by pixel; borders as `UpConv2d`'s."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__(inputs, outputs, 3, padding=1, bias=False)
