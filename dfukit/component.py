@@ -9,7 +9,7 @@ from typing import Any
 from attrs import field, frozen
 
 from dfukit import settings as settings_module
-from dfukit.errors import DfukitError, PluginError
+from dfukit.errors import DfukitError, PluginError, reason_of
 
 API_VERSION = 1
 KINDS = ("generator", "critic", "loss", "augmentation", "classifier", "extractor", "metric")
@@ -57,6 +57,18 @@ class Component:
     api: int = API_VERSION
 
 
+def run_options(kind: str, name: str) -> str:
+    """The options by which `dfukit run` uses a component."""
+    if kind == "extractor":
+        return f"--set gan.extractor={name} --set score.extractor={name} --metric kd"
+    return f"--{kind} {name}"
+
+
+def section(kind: str, name: str) -> str:
+    """The section of a configuration that holds a component's settings, as `--set` names it."""
+    return f"{kind}.{name}" if kind in ("metric", "extractor") else kind
+
+
 @frozen
 class Chosen:
     """A component with its settings, as a run uses it."""
@@ -71,25 +83,35 @@ class Chosen:
     def name(self) -> str:
         return self.component.name
 
+    def __str__(self) -> str:
+        """What errors call it."""
+        return f"{self.kind} {self.name} of {self.package} {self.version}"
+
     def build(self, *image: ImageSpec) -> Any:
-        """Import the target and make it. Raises PluginError, naming the plugin, where that fails."""
+        """Import the target and make it. Raises PluginError, naming the plugin, where that fails.
+
+        So do the methods of what comes back (`dfukit.watch`).
+        """
+        part = self.make(*image)
+        from dfukit.watch import watched
+
+        return watched(part, self, *image)
+
+    def make(self, *image: ImageSpec) -> Any:
+        """The same, as the plugin made it: what its methods raise passes as it is."""
         module, _, attribute = self.component.target.partition(":")
+        if not module:
+            raise PluginError(f"{self} is {self.component.summary}")  # a stand-in (dfukit.absent)
         try:
             target = getattr(importlib.import_module(module), attribute)
-        except Exception as error:
-            raise PluginError(
-                f"{self.kind} {self.name} of {self.package} {self.version}: cannot import "
-                f"{self.component.target} ({type(error).__name__}: {error})"
-            ) from error
+        except (Exception, SystemExit) as error:
+            raise PluginError(f"{self}: cannot import {self.component.target} ({reason_of(error)})") from error
         try:
             return target(self.settings, *image)
         except DfukitError:
             raise
-        except Exception as error:
-            reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
-            raise PluginError(
-                f"{self.kind} {self.name} of {self.package} {self.version} cannot be made: {reason}"
-            ) from error
+        except (Exception, SystemExit) as error:
+            raise PluginError(f"{self} cannot be made: {reason_of(error)}") from error
 
     def as_table(self) -> dict[str, Any]:
         return {"name": self.name, **settings_module.as_table(self.settings)}

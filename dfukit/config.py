@@ -66,6 +66,12 @@ class RunConfig:
     origins: Mapping[str, str] = field(eq=False)
     """Where each value came from: "gan.batch_size" -> "preset demo"."""
 
+    @property
+    def sources(self) -> dict[str, str]:
+        """The package and its version of each component: "generator/lstm_wgan" -> "dfukit 0.1.0"."""
+        chosen = (*(getattr(self, slot) for slot in SLOTS), *self.metrics)
+        return {f"{one.kind}/{one.name}": f"{one.package} {one.version}" for one in chosen}
+
     def as_table(self) -> dict[str, Any]:
         """The whole configuration as TOML tables; as `--config` it gives this configuration again."""
         table: dict[str, Any] = {name: s.as_table(getattr(self, name)) for name in SECTIONS}

@@ -9,9 +9,10 @@ from attrs import frozen
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from dfukit.errors import PluginError, reason_of
 from dfukit.health import Health
 from dfukit.interfaces import Step
-from dfukit.portions import Portions
+from dfukit.portions import Portions, is_out_of_memory
 from dfukit.world import World
 
 Terms = dict[str, Tensor]
@@ -33,6 +34,8 @@ class Descent:
     portions: Portions
     health: Health
     world: World
+    parts: str = "the loss"
+    """What the loss is made of, for errors."""
 
     def step(self, turn: Step, terms_of: TermsOf) -> Terms:
         """Descend once. The terms of the whole batch: scores [N] put together, scalars averaged; detached."""
@@ -51,9 +54,17 @@ class Descent:
         for rows in self.portions.of(self.world.share(self.batch_size)):
             share = len(rows) / self.batch_size
             terms = terms_of(turn.part(rows.start, self.batch_size), len(rows))
-            (terms["loss"] if share == 1 else terms["loss"] * share).backward()  # type: ignore[no-untyped-call]
+            self._differentiate(terms["loss"] if share == 1 else terms["loss"] * share)
             parts.append((share, {name: term.detach() for name, term in terms.items()}))
         return _joined(parts)
+
+    def _differentiate(self, loss: Tensor) -> None:
+        try:
+            loss.backward()  # type: ignore[no-untyped-call]
+        except RuntimeError as error:
+            if is_out_of_memory(error):
+                raise
+            raise PluginError(f"no gradient can be taken of {self.parts}: {reason_of(error)[:500]}") from error
 
     def _of_all(self, terms: Terms, gradients: list[Tensor]) -> Terms:
         """Gradients and terms, summed up over the processes."""

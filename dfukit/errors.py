@@ -47,3 +47,14 @@ class Interrupted(DfukitError):
     """The user stopped the run; what was reached is saved (exit 130)."""
 
     exit_code = 130
+
+
+def reason_of(error: BaseException) -> str:
+    """An error in one line."""
+    try:
+        text = " ".join(str(error).split())
+    except Exception:  # a plugin's error may fail at that, too
+        text = "no message"
+    if isinstance(error, DfukitError):
+        return text
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__

@@ -14,8 +14,7 @@ import attrs
 import numpy as np
 from attrs import frozen
 
-from dfukit import config as configuration
-from dfukit import manifest, pipeline, registry, release, report, rundir, settings, sums, weights
+from dfukit import absent, manifest, pipeline, registry, release, report, rundir, settings, sums, weights
 from dfukit.clinical import skin
 from dfukit.errors import ConfigError, DataError, ReleaseCheckError
 from dfukit.images import read_split
@@ -84,7 +83,7 @@ def export(run: RunDir, out: Path, classifier: bool = False, progress: Progress 
     flagged = _check(run, classifier)
     if out.exists():
         raise ConfigError(f"--out {out} exists: name a new folder")
-    resolved = configuration.resolve(registry.load(), file=run.config)
+    resolved = absent.reopen(run, registry.load())
     images = pipeline.load_images(resolved, progress)
     split = read_split(run.split, images)
     private = Redaction.of_run(run, resolved, images)

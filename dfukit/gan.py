@@ -15,11 +15,11 @@ from attrs import evolve, frozen
 from torch import Tensor, nn
 
 from dfukit import average, drawn, rundir, schedule, sheets, weights
-from dfukit.component import ImageSpec
+from dfukit.component import Chosen, ImageSpec
 from dfukit.config import RunConfig
 from dfukit.descent import Descent, Terms, finite, scalars
 from dfukit.device import Compute
-from dfukit.errors import ConfigError, WeightsError
+from dfukit.errors import ConfigError, PluginError, WeightsError
 from dfukit.health import Health
 from dfukit.interfaces import Augmentation, Batch, Critic, Generator, Loss, Scorer, Step
 from dfukit.interrupt import StopRequest
@@ -82,6 +82,7 @@ def train(
     torch.manual_seed(Step(seed, 0).seed_of("initial weights"))
     generator: Generator = _to(config.generator.build(image), device)
     critic: Critic = _to(config.critic.build(image), device)
+    _check_finite(generator, config.generator, device)
     averaged = copy.deepcopy(generator).requires_grad_(False)
     loss: Loss = config.loss.build(image)
     check_pair(config, loss, critic)
@@ -114,8 +115,9 @@ def train(
     )
     health = Health(device)
     portions = Portions(len(world.share(batch_size)), "training", judge.say, world)
-    descend_critic = Descent(critic, critic_optimiser, batch_size, portions, health, world)
-    descend_generator = Descent(generator, generator_optimiser, batch_size, portions, health, world)
+    parts = f"the {config.loss} with the {config.generator}, the {config.critic} and the {config.augmentation}"
+    descend_critic = Descent(critic, critic_optimiser, batch_size, portions, health, world, parts)
+    descend_generator = Descent(generator, generator_optimiser, batch_size, portions, health, world, parts)
 
     def begin() -> None:
         """The first weights, where they are not random."""
@@ -303,6 +305,17 @@ def _fit_budget(
         f"after each {fitted.evaluate_every}"
     )
     return fitted
+
+
+@torch.no_grad()
+def _check_finite(generator: Generator, chosen: Chosen, device: torch.device) -> None:
+    """Raises PluginError where pictures are no numbers before any training: no lower learning rate helps there."""
+    latent = Step(0, 0).normal("first look", 2, generator.latent_size)
+    generator.eval()  # a look leaves no trace in batch norms
+    pictures = generator(latent.to(device), torch.zeros(2, dtype=torch.int64, device=device))
+    generator.train()
+    if not pictures.isfinite().all():
+        raise PluginError(f"{chosen} draws numbers that are not finite before any training")
 
 
 def _take_weights(network: nn.Module, path: Path) -> None:

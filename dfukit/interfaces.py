@@ -82,6 +82,7 @@ class Generator(nn.Module, ABC):
     """Draws pictures from noise and a class."""
 
     latent_size: int
+    """Length of the noise vector."""
 
     @abstractmethod
     def forward(self, latent: Tensor, label: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from attrs import frozen
 
-from dfukit import config, pipeline, registry
+from dfukit import absent, pipeline, registry
 from dfukit.errors import DataError, DfukitError
 from dfukit.images import ImageSet, read_split
 from dfukit.images.duplicates import THUMBNAIL, clusters
@@ -54,7 +54,7 @@ def check(run: RunDir, images: ImageSet, progress: Progress) -> Overlap:
     warnings += _namesakes(images, rows)
     checked = ["content"]
     try:
-        learnt = config.resolve(registry.load(), file=run.config)
+        learnt = absent.reopen(run, registry.load())
         known = pipeline.load_images(learnt, progress)
         split = read_split(run.split, known)
     except DfukitError as error:

@@ -11,6 +11,7 @@ import torch
 from attrs import frozen
 
 from dfukit import (
+    absent,
     classify,
     coverage,
     device,
@@ -36,6 +37,7 @@ from dfukit.images import ImageSet, Split, load, make_split, read_split, write_s
 from dfukit.images.split import PARTS
 from dfukit.interfaces import Critic
 from dfukit.interrupt import continued_by
+from dfukit.postmortem import traceback_kept
 from dfukit.predict import LoadedClassifier, load_classifier
 from dfukit.progress import Progress, Silent, counter
 from dfukit.release import Release
@@ -159,7 +161,7 @@ def run(
         others = {"preset": preset, "settings": settings, "config": config, "name": name}
         configuration.refuse_with_resume([*given, *(key for key, value in others.items() if value)])
         folder = rundir.open_run(resume, Path(out))
-        resolved = configuration.resolve(registry.load(), file=folder.config)
+        resolved = absent.resume(folder, registry.load())
         return _go(resolved, folder, progress or Silent(), str(extend))
     if extend:
         raise ConfigError("extend is for a run that has ended: name it with resume")
@@ -176,7 +178,7 @@ def run(
 
 
 def _go(config: RunConfig, folder: RunDir, progress: Progress, extend: str = "") -> Run:
-    with continued_by(f"dfukit.run(resume={str(folder.path)!r})"):
+    with continued_by(f"dfukit.run(resume={str(folder.path)!r})"), traceback_kept(folder):
         return execute(config, folder, progress, extend)
 
 
@@ -215,12 +217,14 @@ def execute_train(config: RunConfig, folder: RunDir | None, progress: Progress, 
 
 def _enter(config: RunConfig, folder: RunDir | None, extend: str, world: World) -> tuple[RunConfig, RunDir]:
     run = RunDir(world.folder(folder.path if folder else None))
+    if world.first:
+        run.traceback.unlink(missing_ok=True)
     return (extension.extend(config, run, extend, world) if extend else config), run
 
 
 def execute_classify(folder: RunDir, progress: Progress) -> Run:
     """The classifiers of a run anew, on its pictures and its synthetic set."""
-    config = configuration.resolve(registry.load(), file=folder.config)
+    config = absent.reopen(folder, registry.load())
     compute = device.choose(config.run)
     images = load_images(config, progress)
     split = read_split(folder.split, images)
@@ -236,7 +240,7 @@ def execute_classify(folder: RunDir, progress: Progress) -> Run:
 
 def execute_report(folder: RunDir, share: bool, progress: Progress) -> Run:
     """The report and the model card of a run anew."""
-    config = configuration.resolve(registry.load(), file=folder.config)
+    config = absent.reopen(folder, registry.load())
     images = load_images(config, progress)
     finish(folder, config, images, read_split(folder.split, images), share or config.report.share)
     return Run(folder)
@@ -255,7 +259,9 @@ def prepare(
         weights.describe(RunDir(Path(config.gan.start_from)).generator_weights)  # before the pictures are read
     if world.first:
         known = environment.describe(registry.load(), str(compute), torch.get_num_threads())
-        rundir.write_json(folder.environment, known)
+        rundir.write_json(folder.environment, {**known, "components": config.sources})
+        for culprit in registry.load().broken:
+            progress.say(f"warning: left out: {culprit}; {culprit.remedy}")
     images = load_images(config, progress)
     split = make_split(images, config.data)
     if world.first:

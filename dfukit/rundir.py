@@ -149,6 +149,11 @@ class RunDir:
         return self.path / "stop"
 
     @property
+    def traceback(self) -> Path:
+        """What a plugin raised that ended the run; gone once the run goes on."""
+        return self.path / "traceback.txt"
+
+    @property
     def ledger(self) -> Path:
         """Looks at test parts that this run's classifiers had."""
         return self.path / "ledger.jsonl"

@@ -14,7 +14,7 @@ from PIL import Image
 
 from dfukit import drawn, manifest, provenance, rundir, weights
 from dfukit.component import ImageSpec
-from dfukit.errors import ConfigError, DataError
+from dfukit.errors import ConfigError, DataError, PluginError
 from dfukit.interfaces import Generator, Step
 from dfukit.provenance import Origin
 from dfukit.rundir import RunDir
@@ -63,11 +63,12 @@ class Samples:
         """As Pillow pictures."""
         return [Image.fromarray(pixels.squeeze()) for pixels in self.pixels]
 
-    def save(self, folder: Path, *, distances: np.ndarray | None = None) -> None:
+    def save(self, folder: str | Path, *, distances: np.ndarray | None = None) -> None:
         """Write `<label>/synthetic_000001.png` and so on, and manifest.csv (`dfukit.manifest.COLUMNS`).
 
         `distances` [N] are those to the nearest training picture, where the set was audited.
         """
+        folder = Path(folder)
         told = [""] * len(self) if distances is None else [repr(float(distance)) for distance in distances]
         rows = [
             {**row, "nearest_training_distance": distance, "note": self.note}
@@ -151,6 +152,8 @@ class LoadedGenerator:
                 )
                 label_batch = torch.from_numpy(labels[start : start + BATCH])
                 images = self.network(truncation * latent.to(device), label_batch.to(device))
+                if not images.isfinite().all():
+                    raise PluginError(f"{self.description.chosen} drew numbers that are not finite: train it anew")
                 batches.append(drawn.to_uint8(images.float()).permute(0, 2, 3, 1).cpu().numpy())
         pixels = np.concatenate(batches)
         return Samples(pixels, labels, self.image.classes, seed, self.note, self.origin, truncation, numbers)

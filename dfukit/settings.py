@@ -15,9 +15,11 @@ from typing import Any, TypeVar, cast
 
 import attrs
 
-from dfukit.errors import ConfigError
+from dfukit.errors import ConfigError, PluginError
 
 T = TypeVar("T")
+UNDECLARED = "undeclared"
+"""The type of a setting that a plugin does not declare with the functions below."""
 
 
 def whole(default: int, help: str, *, low: int | None = None, high: int | None = None) -> int:
@@ -65,18 +67,30 @@ def names(default: tuple[str, ...], help: str) -> tuple[str, ...]:
     return cast("tuple[str, ...]", _field(default, help, "list of names", _names))
 
 
+def anything(default: Any) -> Any:
+    """A setting that takes whatever TOML can hold: of a component that is not installed, nothing else is known."""
+    return _field(tuple(default) if isinstance(default, list) else default, "not installed", "anything", _anything)
+
+
 def known(settings: type) -> list[dict[str, Any]]:
     """The settings of a class, in order: name, type, default, help and bounds."""
     return [
         {
             "name": field.name,
-            "type": field.metadata["type"],
-            "default": list(field.default) if isinstance(field.default, tuple) else field.default,
-            "help": field.metadata["help"],
-            **{key: value for key, value in field.metadata["limits"].items() if value is not None},
+            "type": field.metadata.get("type", UNDECLARED),
+            "default": _plain(field.default),
+            "help": field.metadata.get("help", ""),
+            **{key: value for key, value in field.metadata.get("limits", {}).items() if value is not None},
         }
         for field in attrs.fields(settings)
     ]
+
+
+def _plain(default: Any) -> Any:
+    """A default as JSON can hold it."""
+    if isinstance(default, tuple):
+        return [_plain(one) for one in default]
+    return default if isinstance(default, str | bool | int | float) else repr(default)
 
 
 def build(settings: type[T], values: Mapping[str, Any], where: str) -> T:
@@ -124,6 +138,8 @@ def _field(default: Any, help: str, kind: str, read: Callable[[Any], Any], **lim
 
 
 def _read(field: attrs.Attribute[Any], value: Any, key: str) -> Any:
+    if "read" not in field.metadata:
+        raise PluginError(f"{key} cannot be set: its plugin does not declare it with whole, real, choice, flag or text")
     limits = field.metadata["limits"]
     try:
         value = field.metadata["read"](value)
@@ -171,6 +187,10 @@ def _duration(value: Any) -> str:
     if text and seconds(text) <= 0:
         raise ValueError
     return text
+
+
+def _anything(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
 
 
 def _names(value: Any) -> tuple[str, ...]:

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from dfukit import registry, rundir, settings
 from dfukit.component import Chosen, ImageSpec
-from dfukit.errors import ConfigError, WeightsError
+from dfukit.errors import ConfigError, PluginError, WeightsError
 from dfukit.interfaces import Parts
 
 MAX_BYTES = 8 * 2**30
@@ -49,8 +49,14 @@ class Description:
         }
 
     def build(self) -> nn.Module:
-        """The network with fresh weights, on the parts that it needs."""
-        network = self.chosen.build(self.image)
+        """The network with fresh weights, on the parts that it needs, watched as `Chosen.build` says."""
+        return self._on_parts(self.chosen.build(self.image))
+
+    def make(self) -> nn.Module:
+        """The same, unwatched."""
+        return self._on_parts(self.chosen.make(self.image))
+
+    def _on_parts(self, network: Any) -> nn.Module:
         if self.parts:
             parts: dict[str, Any] = {name: part.build() for name, part in self.parts.items()}
             network.attach(Parts(**parts))
@@ -104,22 +110,21 @@ def read_beside(path: Path) -> dict[str, Tensor]:
 
 def describe(path: Path) -> Description:
     """What a weights file says it is. Raises WeightsError for a foreign or corrupt file."""
-    table = _metadata(path)
     try:
-        return _description(table)
+        return _description(_metadata(path), path)
     except (KeyError, TypeError, AttributeError):
         raise WeightsError(f"{path} has an incomplete description: make the weights again") from None
-    except ConfigError as error:
-        package = f"{table.get('package')} {table.get('version')}"
+
+
+def _description(table: Mapping[str, Any], path: Path) -> Description:
+    kind, name, package, version = (table[key] for key in ("kind", "component", "package", "version"))
+    try:
+        chosen = registry.load().choose(kind, name, table["settings"])
+    except (ConfigError, PluginError) as error:
         raise WeightsError(
-            f"{path} needs the {table.get('kind')} {table.get('component')} of {package} "
-            f"(pip install {table.get('package')}=={table.get('version')}): {error}"
+            f"{path} needs the {kind} {name} of {package} {version} (pip install {package}=={version}): {error}"
         ) from None
-
-
-def _description(table: Mapping[str, Any]) -> Description:
-    chosen = registry.load().choose(table["kind"], table["component"], table["settings"])
-    parts = {name: _description(part) for name, part in table["parts"].items()}
+    parts = {part: _description(about, path) for part, about in table["parts"].items()}
     return Description(chosen, ImageSpec(**table["image"]), parts, table["facts"])
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -186,9 +187,17 @@ def test_plugins_list_as_json_has_the_promised_keys(ask: Ask) -> None:
 
 def test_plugins_show_names_bounds_and_help(ask: Ask) -> None:
     out = ask("plugins", "show", "generator/lstm_wgan")[1]
-    assert "lstm_hidden = 256" in out
-    assert "low 8" in out
+    assert "used by: dfukit run --generator lstm_wgan" in out
+    assert "generator.lstm_hidden = 256  (whole number, 8 to 2048): hidden size of the LSTM" in out
     assert "suggests critic: name = 'conv'" in out
+    assert "cite: Gulrajani et al." in out
+    assert 'metric.kd.estimate = "whole"  (one of whole, subsets)' in ask("plugins", "show", "kd")[1]
+
+
+def test_plugins_list_names_kind_package_version_and_summary(ask: Ask) -> None:
+    lines = ask("plugins", "list")[1].splitlines()
+    line = next(line for line in lines if " wgan_gp " in line)
+    assert re.fullmatch(r"loss +wgan_gp +dfukit \S+ +Wasserstein loss with gradient penalty", line)
 
 
 def test_a_dry_run_says_where_values_come_from_and_writes_nothing(ask: Ask, tmp_path: Path) -> None:

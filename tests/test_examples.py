@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -17,9 +18,9 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     return {**os.environ, "DFUKIT_CACHE_DIR": str(tmp_path_factory.mktemp("cache")), "DFUKIT_OFFLINE": "1"}
 
 
-def example(environment: dict[str, str], name: str, *arguments: object) -> str:
+def example(environment: dict[str, str], name: str, *arguments: object, asked: str = "") -> str:
     command = [sys.executable, str(EXAMPLES / name), *map(str, arguments)]
-    result = subprocess.run(command, env=environment, capture_output=True, text=True)
+    result = subprocess.run(command, env=environment, input=asked, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
     return result.stdout
 
@@ -33,3 +34,11 @@ def test_a_phantom_folder_is_trained_on_and_its_parts_are_used(environment: dict
     told = example(environment, "score_two_folders.py", tmp_path / "pictures", run / "synthetic")
     assert "kd[r64]" in told
     assert "psnr" in told
+    told = example(environment, "draw_for_training.py", run, 40)
+    assert "(32, 3, 16, 16) classes [0, 1]\n" in told
+    assert "(8, 3, 16, 16)" in told
+    picture = next((tmp_path / "pictures").rglob("*.png"))
+    lines = example(environment, "predict_as_a_service.py", run, asked=f"{picture}\nabsent.png\n").splitlines()
+    answers = [json.loads(line) for line in lines]
+    assert 0 < answers[0]["score"] < 1
+    assert "absent.png: cannot be read" in answers[1]["error"]

@@ -14,7 +14,7 @@ from small_gan import Faulty, Listening, Signal, train
 from torch import nn
 
 import dfukit_augment.pipelines
-from dfukit import DfukitError, DivergedError, Interrupted, checkpoint, recovery
+from dfukit import DfukitError, DivergedError, Interrupted, PluginError, checkpoint, recovery
 from dfukit.descent import Descent
 from dfukit.health import Health
 from dfukit.interfaces import Augmentation, Step
@@ -262,7 +262,7 @@ def test_another_error_of_torch_is_no_lack_of_memory(tmp_path: Path) -> None:
         raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
 
     Faulty.fault = staticmethod(broken)
-    with pytest.raises(RuntimeError, match="mat1"):
+    with pytest.raises(PluginError, match="loss faulty of test 1 failed: RuntimeError: mat1"):
         train(tmp_path)
 
 

@@ -42,6 +42,7 @@ def run_command(*arguments: str) -> str:
         run_command("run", "--generator", "wrong"),
         run_command("plugins", "list"),
         run_command("plugins", "check", "--help"),
+        run_command("plugins", "new", "lstm_wgan", "--kind", "critic"),
         run_command("doctor"),
         run_command("monitor", "latest"),
         run_command("export", "--help"),

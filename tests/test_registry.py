@@ -74,9 +74,9 @@ def test_each_broken_plugin_is_named_and_the_others_work(installed: Path) -> Non
 
 def test_a_missing_component_names_the_plugins_that_did_not_load(installed: Path) -> None:
     code = (
-        "from dfukit import ConfigError\ntry: known.find('critic', 'absent')\nexcept ConfigError as error: print(error)"
+        "from dfukit import PluginError\ntry: known.find('critic', 'absent')\nexcept PluginError as error: print(error)"
     )
-    assert "third-no_list 0.5 did not load" in ask(installed, "\n" + code)
+    assert "plugin no_list of third-no_list 0.5: critics() must return" in ask(installed, "\n" + code)
 
 
 def test_plugins_can_be_restricted(installed: Path) -> None:

@@ -138,7 +138,9 @@ def test_halves_of_the_real_set_share_no_patient(registry: Registry) -> None:
 
 def test_a_metric_that_fails_takes_no_other_score_with_it(registry: Registry) -> None:
     content = scores_of({"train": pictures(0, 40)}, pictures(2, 30), ["failing", "kd"], registry, extractor="colour")
-    assert content["failing[colour]"]["reason"] == ("failing of dfukit-tests 1 failed: ZeroDivisionError: no luck")
+    assert content["failing[colour]"]["reason"] == (
+        "metric failing of dfukit-tests 1 failed: ZeroDivisionError: no luck"
+    )
     assert content["kd[colour]"]["value"] is not None
 
 
@@ -147,7 +149,7 @@ def test_an_extractor_that_fails_at_work_takes_no_score_of_pixels_with_it(regist
         {"train": pictures(0, 40)}, pictures(2, 30), ["equal", "kd", "fd", "psnr"], registry, extractor="breaking"
     )
     for name in ("equal", "kd[breaking]", "fd[breaking]"):
-        assert content[name]["reason"] == "the extractor breaking failed: IndexError: no such layer"
+        assert content[name]["reason"] == "extractor breaking of dfukit-tests 1 failed: IndexError: no such layer"
         assert content[name]["n"] == [40, 30]
     assert content["psnr"]["value"] is not None
 

@@ -145,6 +145,7 @@ def test_checking_a_sound_plugin_prints_a_line_for_each_check(
     out = capsys.readouterr().out
     assert "augmentation/sound of dfukit-toys 0.5" in out
     assert "passed   the same step draws the same" in out
+    assert f"  {len(names(SUITES['augmentation']))} passed in " in out
 
 
 def test_checking_a_broken_plugin_exits_4_and_names_it(
@@ -165,5 +166,7 @@ def test_checking_as_json_is_one_document(monkeypatch: pytest.MonkeyPatch, capsy
 
 
 def test_checking_an_unknown_name_exits_2(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    assert ask(monkeypatch, "nonsense") == 2
-    assert "no component is called nonsense" in capsys.readouterr().err
+    assert ask(monkeypatch, "augmentation/sound", "nonsense") == 2
+    captured = capsys.readouterr()
+    assert "no component is called nonsense" in captured.err
+    assert captured.out == ""

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from dfukit.cli.options import emit, json_option
+from dfukit.cli.plugins_commands import complaints
 
 
 @click.command()
@@ -28,9 +29,8 @@ def doctor(as_json: bool) -> None:
     for row in found["weights"]:
         click.echo(f"weights {row['name']}: {row['path'] or 'not here: dfukit weights get ' + row['name']}")
     click.echo(f"components: {found['components']}")
-    for culprit in found["broken_plugins"]:
-        click.echo(f"broken: {culprit}")
-    click.echo("no broken plugin" if not found["broken_plugins"] else "repair or uninstall the broken plugins above")
+    for line in found["plugin_complaints"] or ["no broken plugin"]:
+        click.echo(line)
 
 
 def _examine() -> dict[str, Any]:
@@ -39,7 +39,7 @@ def _examine() -> dict[str, Any]:
     from dfukit import environment, images, pretrained, registry
     from dfukit.hardware import cpu_bf16, nvidia_gpus
 
-    known = registry.load()
+    known = registry.load(anew=True)
     cache = images.cache_dir()
     existing = next(path for path in (cache, *cache.parents) if path.exists())
     return {
@@ -54,6 +54,7 @@ def _examine() -> dict[str, Any]:
         "weights": pretrained.default_store().list(),
         "components": len(known.offers),
         "broken_plugins": [str(culprit) for culprit in known.broken],
+        "plugin_complaints": complaints(known),
         "working_directory_writable": _writable(Path.cwd()),
     }
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import shlex
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ from click.core import ParameterSource
 
 from dfukit.cli.options import configuration_options, configure, emit, first_process, json_option, showing, tell
 from dfukit.interrupt import StopRequest, continued_by
+from dfukit.postmortem import traceback_kept
 
 if TYPE_CHECKING:
     from dfukit.config import RunConfig
@@ -88,9 +90,10 @@ def run(
             lift_run(finished.folder, config, finished.folder.lift, progress)
     tell(finished, as_json)
     if first_process():
-        from dfukit import release
+        from dfukit import release, scoring
 
         release.insist(finished.folder)
+        scoring.insist(finished.scores)
 
 
 @click.command()
@@ -172,7 +175,7 @@ def _create(out: Path, name: str, config: RunConfig, components: tuple[str, ...]
 
 def _reopen(context: click.Context, resume: str, out: Path) -> tuple[RunConfig, RunDir | None]:
     """The settings and the folder of an earlier run; raises ConfigError for an option that would change them."""
-    from dfukit import config, registry, rundir
+    from dfukit import absent, config, registry, rundir
 
     config.refuse_with_resume(
         [
@@ -183,11 +186,14 @@ def _reopen(context: click.Context, resume: str, out: Path) -> tuple[RunConfig, 
         ]
     )
     folder = rundir.open_run(resume, out)
-    return config.resolve(registry.load(), file=folder.config), folder
+    return absent.resume(folder, registry.load()), folder
 
 
-def _continued(command: str, folder: RunDir | None) -> AbstractContextManager[None]:
-    """An interruption names the command that goes on."""
+@contextmanager
+def _continued(command: str, folder: RunDir | None) -> Iterator[None]:
+    """An interruption names the command that goes on; a plugin's error leaves its traceback in the run folder."""
     if folder is None:
-        return nullcontext()
-    return continued_by(f"dfukit {command} --resume {shlex.quote(str(folder.path))}")
+        yield
+        return
+    with continued_by(f"dfukit {command} --resume {shlex.quote(str(folder.path))}"), traceback_kept(folder):
+        yield

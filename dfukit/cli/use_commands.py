@@ -82,6 +82,7 @@ def score(real: Path, fake: Path, assignments: tuple[str, ...], as_json: bool, *
 
         scores = scoring.score_folders(real, fake, progress=progress, **settings, **options)
     emit(scores) if as_json else click.echo(scoring.as_text(scores))
+    scoring.insist(scores)
 
 
 def _component_settings(assignments: tuple[str, ...]) -> dict[str, Any]:

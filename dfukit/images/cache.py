@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import shutil
 import sqlite3
 from collections.abc import Iterator
@@ -11,8 +10,8 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 import numpy as np
-import platformdirs
 
+from dfukit import places
 from dfukit.errors import DataError
 from dfukit.images.decode import SIDE
 
@@ -23,17 +22,17 @@ PICTURE_BYTES = SIDE * SIDE * 3
 
 def cache_dir() -> Path:
     """The folder of all caches of pictures: `pictures` in DFUKIT_CACHE_DIR, or in the system's cache folder."""
-    return _base() / "pictures"
+    return places.cache() / "pictures"
 
 
 def scores_dir() -> Path:
     """The folder of computed features and scores, beside that of pictures."""
-    return _base() / "scores"
+    return places.cache() / "scores"
 
 
 def ledger_dir() -> Path:
     """The folder of the ledgers of looks at test parts. It is no cache: nothing here deletes it."""
-    return _base() / "ledger"
+    return places.cache() / "ledger"
 
 
 def clear_cache() -> int:
@@ -45,10 +44,6 @@ def clear_cache() -> int:
                 freed += path.stat().st_size
         shutil.rmtree(folder, ignore_errors=True)
     return freed
-
-
-def _base() -> Path:
-    return Path(os.environ.get("DFUKIT_CACHE_DIR") or platformdirs.user_cache_dir("dfukit"))
 
 
 def folder_for(name: str, *identity: str) -> Path:

@@ -9,7 +9,7 @@ from typing import Any
 from attrs import frozen
 
 from dfukit.component import Component
-from dfukit.errors import ConfigError
+from dfukit.errors import ConfigError, PluginError
 from dfukit.registry import Registry
 from dfukit.release import AUDIT
 from dfukit.report.facts import Table
@@ -106,7 +106,7 @@ def _find(registry: Registry, kind: str, name: str) -> Component | None:
     """None where nobody offers it any more: a report outlives the plugins of its run."""
     try:
         return registry.find(kind, name).component
-    except ConfigError:
+    except (ConfigError, PluginError):
         return None
 
 

@@ -83,7 +83,7 @@ class Bench:
         if reason not in self.failures:
             self._failed(reason)
         n = self._views.count(part), self._views.count(SYNTHETIC)
-        return {task.chosen.name: without(task.metric, n, reason)}
+        return {task.chosen.name: without(task.metric, n, reason, failed=True)}
 
     def _seed(self, task: Task, purpose: str) -> int:
         return self._views.seed_of(f"{task.chosen.name} {purpose}")

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from attrs import evolve
 
+from dfukit.errors import PluginError
 from dfukit.interfaces import Metric, Score
 from dfukit.scoring.halvings import Halved
 
@@ -45,9 +46,17 @@ def entry(score: Score, metric: Metric, halved: Halved | None = None, held_out: 
     }
 
 
-def without(metric: Metric, n: tuple[int, int], reason: str) -> Entry:
-    """The entry of a figure that could not be had."""
-    return entry(Score(None, n, reason=reason), metric)
+def without(metric: Metric, n: tuple[int, int], reason: str, failed: bool = False) -> Entry:
+    """The entry of a figure that could not be had; `failed` where that is a plugin's fault."""
+    made = entry(Score(None, n, reason=reason), metric)
+    return {**made, "failed": True} if failed else made
+
+
+def insist(scores: Mapping[str, Entry]) -> None:
+    """Raises PluginError where a plugin failed at a figure; the others are sound."""
+    reasons = dict.fromkeys(str(entry["reason"]) for entry in scores.values() if entry.get("failed"))
+    if reasons:
+        raise PluginError(f"{'; '.join(reasons)} (all else is done)")
 
 
 def audited(score: Score, metric: Metric, real: Sequence[str], fake: Sequence[str]) -> Entry:

@@ -16,7 +16,7 @@ import numpy as np
 from attrs import evolve, frozen
 
 from dfukit import phantom
-from dfukit.config import resolve
+from dfukit.absent import reopen
 from dfukit.errors import DataError
 from dfukit.images import load, read_split, resize, scores_dir
 from dfukit.images.cache import check_space
@@ -124,7 +124,7 @@ def _of_array(pixels: np.ndarray, what: str) -> Source:
 
 
 def _of_run(run: RunDir, registry: Registry, progress: Progress) -> dict[str, Source]:
-    config = resolve(registry, file=run.config).data
+    config = reopen(run, registry).data
     report = counter(progress, "reading real pictures")
     images = load(config, report) if config.path else phantom.image_set(config, report)
     split = read_split(run.split, images)

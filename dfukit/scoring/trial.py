@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from dfukit.errors import PluginError
 from dfukit.interfaces import Score, View
 from dfukit.scoring.entries import Entry, audited, entry, finite, without
 from dfukit.scoring.halvings import Halved
@@ -24,6 +25,7 @@ class Trial:
     def __init__(self, task: Task, real: View, fake: View, seed: int, failed: Callable[[str], None]) -> None:
         self.task, self._real, self._fake, self._seed, self._failed = task, real, fake, seed, failed
         self._reason = _obstacle(task, real, fake)
+        self._broken = False
         self._scores: dict[str, Score] = {}
         self._reference: dict[str, Score] = {}
         self._halved: dict[str, Halved] = {}
@@ -63,7 +65,9 @@ class Trial:
         """
         metric = self.task.metric
         if self._reason is not None:
-            return {self.task.chosen.name: without(metric, (self._real.n, self._fake.n), self._reason)}
+            return {
+                self.task.chosen.name: without(metric, (self._real.n, self._fake.n), self._reason, failed=self._broken)
+            }
         if metric.audit:
             return {name: audited(score, metric, *names) for name, score in self._scores.items()}
         return {
@@ -83,12 +87,14 @@ class Trial:
         except Exception as error:
             chosen = self.task.chosen
             culprit = f"{chosen.name} of {chosen.package} {chosen.version}"
-            self._reason = described(culprit, error)
+            self._reason, self._broken = described(culprit, error), True
             self._failed(self._reason)
 
 
 def described(culprit: str, error: Exception) -> str:
     """What a plugin raised, in one line."""
+    if isinstance(error, PluginError):  # it names the culprit
+        return str(error)
     return f"{culprit} failed: {type(error).__name__}: {' '.join(str(error).split())[:300]}"
 
 

@@ -31,7 +31,7 @@ class ClassifierSuite(NetworkSuite):
 
     def describe(self) -> Description:
         chosen = self.choose()
-        needs = chosen.build(self.image).needs
+        needs = chosen.make(self.image).needs
         critic = registry.load().choose("critic", "conv", {"width": 8})
         known = {"critic": Description(critic, self.image)}
         absent = sorted(set(needs) - set(known))
@@ -39,7 +39,7 @@ class ClassifierSuite(NetworkSuite):
         return Description(chosen, self.image, {name: known[name] for name in needs})
 
     def make(self, chosen: Chosen) -> Any:
-        return self.describe().build()
+        return self.describe().make()
 
     def inputs(self, n: int) -> tuple[Tensor, ...]:
         return (self.pictures(n),)

@@ -19,7 +19,7 @@ class ExtractorSuite(Suite):
     interface: ClassVar[type] = Extractor
 
     def make(self, chosen: Chosen) -> Any:
-        return chosen.build().eval()
+        return chosen.make().eval()
 
     def outputs(self, extractor: Any, height: int, width: int) -> dict[str, Tensor]:
         """What it makes of three pictures."""

@@ -74,7 +74,7 @@ class GeneratorSuite(NetworkSuite):
         require(not unreached, f"no gradient reaches {', '.join(unreached)}")
 
     def test_a_single_class_works(self) -> None:
-        network = self.choose().build(ImageSpec(self.size, 3, ("all",), None)).to(self.device).eval()
+        network = self.choose().make(ImageSpec(self.size, 3, ("all",), None)).to(self.device).eval()
         latent = torch.randn(2, network.latent_size, device=self.device)
         with torch.no_grad():
             pictures = network(latent, torch.zeros(2, dtype=torch.int64, device=self.device))

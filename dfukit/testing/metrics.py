@@ -26,7 +26,7 @@ class MetricSuite(Suite):
     """Pictures in a set, for metrics that need more."""
 
     def make(self, chosen: Chosen) -> Any:
-        return chosen.build()
+        return chosen.make()
 
     def halves(self) -> tuple[View, View]:
         """One set of pictures, cut in two."""

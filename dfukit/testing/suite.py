@@ -94,7 +94,7 @@ class Suite:
 
     def make(self, chosen: Chosen) -> Any:
         """The component of a choice: most kinds are told of the pictures."""
-        return chosen.build(self.image)
+        return chosen.make(self.image)
 
     def pictures(self, n: int, seed: int = 0) -> Tensor:
         """Smooth random pictures [N, 3, S, S] in [0, 1] on the device."""

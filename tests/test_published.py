@@ -1,4 +1,4 @@
-"""The figures that docs/reference.md computes are those that its command prints."""
+"""The figures that docs/published.md computes are those that its command prints."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-PAGE = Path(__file__).resolve().parents[1] / "docs" / "reference.md"
+PAGE = Path(__file__).resolve().parents[1] / "docs" / "published.md"
 
 
 def test_the_arithmetic_of_the_page_is_what_its_command_prints() -> None:

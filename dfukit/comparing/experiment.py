@@ -1,0 +1,146 @@
+"""A comparison, from contestants to a table: trained at the same expense, chosen by one part, judged by another."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from attrs import evolve, frozen
+
+from dfukit import device, rundir, settings
+from dfukit.comparing import judging, sheet, table, trials
+from dfukit.comparing.contestants import Contestant
+from dfukit.comparing.trials import Trial
+from dfukit.errors import ConfigError, DataError
+from dfukit.images import make_split
+from dfukit.interfaces import Loss
+from dfukit.pipeline import image_spec, load_images
+from dfukit.progress import Progress, Silent
+
+TIME, PICTURES = "time", "pictures"
+
+
+@frozen
+class Comparison:
+    """A finished comparison."""
+
+    path: Path
+    result: dict[str, Any]
+    """The content of compare.json."""
+
+    def as_table(self) -> dict[str, Any]:
+        """What `--json` prints."""
+        return {"compare": str(self.path), **self.result}
+
+    def as_text(self) -> str:
+        """What a person reads at the end."""
+        return table.as_markdown(self.result) + f"\nall figures: {self.path / 'compare.json'}"
+
+
+def compare(
+    contestants: Sequence[Contestant],
+    folder: Path,
+    *,
+    time: str = "",
+    pictures: int = 0,
+    seeds: int = 1,
+    together: int = 1,
+    smaller: int = 0,
+    progress: Progress | None = None,
+) -> Comparison:
+    """Train each contestant with each seed, and judge what they draw.
+
+    `time` is that of each training, such as 40m; `pictures` the real ones that the critic of each sees, counted each
+    time that it sees them; with both there are two rounds. `together` trainings run side by side. With `smaller` the
+    scores are also made of pictures reduced to that width. Each training keeps the weights that are best on the
+    validation part, by which the contestants are ranked too; the test part, which neither saw, judges. What is finished
+    in `folder` is not made again. Raises ConfigError and DataError as a run does, and DataError where no training came
+    to its end.
+    """
+    say = progress or Silent()
+    config = contestants[0].config
+    rounds = _rounds(time, pictures)
+    judging.check_smaller(smaller, config.gan.size)
+    if seeds < 1 or together < 1:
+        raise ConfigError(f"--seeds and --together must be at least 1, got {min(seeds, together)}")
+    compute = device.choose(config.run)
+
+    # The pictures, and how they are split: the same for all.
+    images = load_images(config, say)
+    split = make_split(images, config.data)
+    image = image_spec(config, images)
+    for warning in images.check.warnings:
+        say.say(f"warning: {warning}")
+
+    # Train.
+    threads = config.run.threads
+    if not threads and compute.device.type == "cpu" and together > 1:
+        threads = max((os.cpu_count() or 1) // together, 1)
+    planned = []
+    for budget in rounds:
+        for seed in range(seeds):
+            for contestant in contestants:
+                own = contestant.config
+                gan = evolve(own.gan, patience=0, budget=time if budget == TIME else "")
+                if budget == PICTURES:
+                    loss: Loss = own.loss.build(image)
+                    at_a_step = min(own.gan.batch_size, len(split.train)) * loss.critic_steps
+                    gan = evolve(gan, steps=max(round(pictures / at_a_step), 1))
+                run = evolve(own.run, seed=own.run.seed + seed, threads=threads)
+                place = folder / budget / f"{contestant.stem}-seed{run.seed}"
+                asked = evolve(own, gan=gan, run=run).as_table()
+                planned.append(Trial(contestant.name, budget, run.seed, place, asked))
+    failed = trials.train(planned, together, say)
+    if len(failed) == len(planned):
+        raise DataError(f"no training came to its end; the first: {failed[planned[0]]}")
+
+    # Judge.
+    found = []
+    heard = Once(say)
+    for trial in planned:
+        about = {"contestant": trial.contestant, "budget": trial.budget, "seed": trial.seed, "run": str(trial.place)}
+        if trial in failed:
+            found.append({**about, "reason": failed[trial]})
+        else:
+            found.append({**about, **judging.judge(trial, config, images, split, smaller, compute, heard)})
+    result = table.result(contestants, found, rounds, len(split.train), len(split.validation), len(split.test), smaller)
+    rundir.write_json(folder / "compare.json", result)
+    rundir.write_text(folder / "README.md", table.as_markdown(result))
+    for budget in rounds:
+        first = {one.contestant: one.run for one in reversed(planned) if one.budget == budget and one not in failed}
+        shown = [(one.name, first[one.name]) for one in contestants if one.name in first]
+        if shown:
+            sheet.write(folder / f"samples-equal-{budget}.png", shown, images.classes)
+    return Comparison(folder, result)
+
+
+class Once:
+    """A progress that says each line once: contestants are judged alike, and most of it is the same for all."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._said: set[str] = set()
+
+    def say(self, text: str) -> None:
+        if text not in self._said:
+            self._said.add(text)
+            self._progress.say(text)
+
+    def update(self, task: str, done: int, total: int, note: str = "") -> None:
+        pass
+
+
+def _rounds(time: str, pictures: int) -> dict[str, str]:
+    """{"time": "40m", "pictures": "20000"}: what is the same for all, in each round."""
+    if not time and not pictures:
+        raise ConfigError("say what is the same for all: --time 40m, or --pictures 20000, or both")
+    if time:
+        try:
+            settings.seconds(time)
+        except ValueError:
+            raise ConfigError(f"--time {time}: expected a duration such as 40m or 1h30m") from None
+    if pictures < 0:
+        raise ConfigError(f"--pictures must be above 0, got {pictures}")
+    return {name: value for name, value in ((TIME, time), (PICTURES, str(pictures or ""))) if value}

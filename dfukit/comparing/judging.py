@@ -1,0 +1,114 @@
+"""What is measured of a trained contestant: its kept generator against the training and the test part."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from dfukit import registry, rundir, scoring, weights
+from dfukit.comparing.trials import Trial
+from dfukit.config import RunConfig
+from dfukit.device import Compute
+from dfukit.errors import ConfigError
+from dfukit.images import ImageSet, Split
+from dfukit.progress import Progress
+from dfukit.provenance import file_sha256
+from dfukit.sample import Samples, read_samples
+
+
+def judge(
+    trial: Trial,
+    config: RunConfig,
+    images: ImageSet,
+    split: Split,
+    smaller: int,
+    compute: Compute,
+    progress: Progress,
+) -> dict[str, Any]:
+    """Figures of a trial, from memory where its generator and what is asked are the same.
+
+    {"training", "parameters": {"generator", "critic"}, "pictures_per_second", "scores", "scores_smaller"}
+    """
+    run, place = trial.run, trial.place.parent / f"{trial.place.name}.json"
+    asked = {
+        "generator_sha256": file_sha256(run.generator_weights),
+        "metrics": [metric.as_table() for metric in config.metrics],
+        "extractor": config.score.extractor,
+        "smaller": smaller,
+    }
+    if place.is_file():
+        known = rundir.read_json(place)
+        if known.get("asked") == asked:
+            return dict(known["figures"])
+    progress.say(f"judging {trial.name}")
+    samples = read_samples(run, images.classes)
+    training = rundir.read_json(run.training)
+    seconds = training["seconds"] - training["seconds_of_evaluation"]
+    figures = {
+        "training": training,
+        "parameters": {
+            kind: sum(parameter.numel() for parameter in weights.read(path, kind)[0].parameters())
+            for kind, path in (("generator", run.generator_weights), ("critic", run.critic_weights))
+        },
+        "pictures_per_second": training["steps"] * config.gan.batch_size / max(seconds, 1e-9),
+        "scores": scores(config, images, split, samples, 1, compute, progress),
+    }
+    if smaller:
+        factor = config.gan.size // smaller
+        figures["scores_smaller"] = scores(config, images, split, samples, factor, compute, progress)
+    rundir.write_json(place, {"asked": asked, "figures": figures})
+    return figures
+
+
+def scores(
+    config: RunConfig,
+    images: ImageSet,
+    split: Split,
+    samples: Samples,
+    factor: int,
+    compute: Compute,
+    progress: Progress,
+) -> Mapping[str, Any]:
+    """As scores.json, of pictures reduced by a whole factor: real and synthetic ones in the same way."""
+    pixels = images.at(config.gan.size)
+    parts = {"train": split.train, "test": split.test}
+    found = scoring.score(
+        {name: reduced(np.asarray(pixels[index]), factor) for name, index in parts.items()},
+        reduced(samples.pixels, factor),
+        config.metrics,
+        registry.load(),
+        extractor=config.score.extractor,
+        extractor_settings=config.extractors,
+        groups={name: images.groups[index] for name, index in parts.items()},
+        labels={**{name: images.labels[index] for name, index in parts.items()}, "synthetic": samples.labels},
+        classes=images.classes,
+        pictures=config.score.pictures,
+        compute=compute,
+        seed=config.run.seed,
+        progress=progress,
+    )
+    for entry in found.values():
+        entry.pop("distances", None)
+        entry.pop("pictures", None)
+    return found
+
+
+def reduced(pixels: np.ndarray, factor: int) -> np.ndarray:
+    """uint8 [N, S, S, C] -> [N, S/factor, S/factor, C]: means of squares."""
+    if factor == 1:
+        return pixels
+    n, size, _, channels = pixels.shape
+    small = size // factor
+    out = np.empty((n, small, small, channels), np.uint8)
+    for place in range(n):  # one at a time: floats of all pictures would be many
+        squares = pixels[place].reshape(small, factor, small, factor, channels).astype(np.float32)
+        out[place] = squares.mean(axis=(1, 3)).round()
+    return out
+
+
+def check_smaller(smaller: int, size: int) -> None:
+    """Raises ConfigError where pictures of `size` cannot be reduced to `smaller` by a whole factor."""
+    if smaller and (smaller < 16 or smaller >= size or size % smaller):
+        raise ConfigError(f"--smaller must be a width of at least 16 that divides {size}, got {smaller}")

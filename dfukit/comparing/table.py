@@ -1,0 +1,190 @@
+"""What comes of a comparison: one document, and a table of it."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from dfukit.comparing.contestants import Contestant
+from dfukit.config import SLOTS
+
+PARTS = ("generator", "critic", "loss", "augmentation")
+
+
+def result(
+    contestants: Sequence[Contestant],
+    found: Sequence[Mapping[str, Any]],
+    rounds: Mapping[str, str],
+    train: int,
+    validation: int,
+    test: int,
+    smaller: int,
+) -> dict[str, Any]:
+    """The content of compare.json.
+
+    {"equal": {"time": "40m"}, "parts", "rounds": {"time": {contestant: {"seeds", "steps", "parameters",
+    "pictures_per_second", "validation", "scores": {key: {"value", "interval", "seeds", "n", "reason"}}}}}, "best",
+    "trials", "components", "citations"}. A value is the mean over seeds; its `interval` the mean of the seeds'
+    intervals, which cover the sampling of pictures and not another training; `seeds` their lowest and highest value.
+    """
+    told: dict[str, dict[str, Any]] = {}
+    for budget in rounds:
+        told[budget] = {}
+        for contestant in contestants:
+            trials = [one for one in found if (one["budget"], one["contestant"]) == (budget, contestant.name)]
+            told[budget][contestant.name] = _of(contestant, trials)
+    return {
+        "equal": dict(rounds),
+        "parts": {"train": train, "validation": validation, "test": test},
+        "size": contestants[0].config.gan.size,
+        "smaller": smaller or None,
+        "rounds": told,
+        "best": {budget: _best(entries) for budget, entries in told.items()},
+        "trials": list(found),
+        "components": {one.name: {slot: getattr(one.config, slot).as_table() for slot in PARTS} for one in contestants},
+        "citations": _citations(contestants),
+    }
+
+
+def _of(contestant: Contestant, trials: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    ended = [one for one in trials if "scores" in one]
+    entry: dict[str, Any] = {
+        "seeds": [one["seed"] for one in ended],
+        "failed": {str(one["seed"]): one["reason"] for one in trials if "reason" in one},
+    }
+    if not ended:
+        return entry
+    distances = [one["training"]["kept_distance"] for one in ended if one["training"]["kept_distance"] is not None]
+    return {
+        **entry,
+        "parameters": ended[0]["parameters"],
+        "steps": [one["training"]["steps"] for one in ended],
+        "kept_steps": [one["training"]["kept_step"] for one in ended],
+        "batch_size": contestant.config.gan.batch_size,
+        "seconds": [one["training"]["seconds"] for one in ended],
+        "pictures_per_second": statistics.mean(one["pictures_per_second"] for one in ended),
+        "validation": {
+            "metric": ended[0]["training"]["stopping_metric"],
+            "value": statistics.mean(distances) if len(distances) == len(ended) else None,
+        },
+        "scores": _pooled([one["scores"] for one in ended]),
+        "scores_smaller": _pooled([one["scores_smaller"] for one in ended if "scores_smaller" in one]),
+    }
+
+
+def _pooled(scores: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    pooled = {}
+    for key in scores[0] if scores else ():
+        entries = [one[key] for one in scores if key in one]
+        values = [entry["value"] for entry in entries]
+        known = all(value is not None for value in values)
+        intervals = [entry["interval"] for entry in entries]
+        pooled[key] = {
+            "value": statistics.mean(values) if known else None,
+            "seeds": [min(values), max(values)] if known else None,
+            "interval": [statistics.mean(ends) for ends in zip(*intervals, strict=True)] if all(intervals) else None,
+            "real_vs_real": entries[0].get("real_vs_real"),
+            "n": entries[0]["n"],
+            "reason": next((entry["reason"] for entry in entries if entry["reason"]), None),
+        }
+    return pooled
+
+
+def _best(entries: Mapping[str, Mapping[str, Any]]) -> str | None:
+    """Who has the lowest distance to the validation part; None where that was not measured for all."""
+    values = {name: entry["validation"]["value"] for name, entry in entries.items() if entry["seeds"]}
+    if not values or None in values.values():
+        return None
+    return min(values, key=lambda name: values[name])
+
+
+def _citations(contestants: Sequence[Contestant]) -> dict[str, str]:
+    found = {}
+    for contestant in contestants:
+        config = contestant.config
+        for chosen in (*(getattr(config, slot) for slot in PARTS), *config.metrics):
+            if chosen.component.citation:
+                kind = SLOTS[chosen.kind][0] if chosen.kind in SLOTS else chosen.kind
+                found[f"{kind}/{chosen.name}"] = chosen.component.citation
+    return found
+
+
+def as_markdown(result: Mapping[str, Any]) -> str:
+    """A table for each round, and what must be known to read it."""
+    parts = result["parts"]
+    lines = ["# Comparison", ""]
+    for budget, entries in result["rounds"].items():
+        expense = result["equal"][budget]
+        each = f"{expense} of training each" if budget == "time" else f"{expense} real pictures shown to each critic"
+        lines += [f"## At equal {budget}: {each}", "", *_table(entries), ""]
+        if result["best"][budget]:
+            measured = next(entry["validation"]["metric"] for entry in entries.values() if entry["seeds"])
+            lines += [f"Lowest {measured} to the validation part, which chooses: {result['best'][budget]}.", ""]
+        lines += [
+            f"{name}, seed {seed}, came to no end: {why}"
+            for name, entry in entries.items()
+            for seed, why in entry["failed"].items()
+        ]
+        lines += [f"![The first pictures of each](samples-equal-{budget}.png)", ""]
+    lines += [*_missing(result["rounds"]), ""]
+    lines += [
+        f"{parts['train']} training pictures, {parts['validation']} that choose the weights which are kept, "
+        f"{parts['test']} that nothing was chosen by (`@test`); {result['size']} pixels wide"
+        + (f", and reduced to {result['smaller']}." if result["smaller"] else "."),
+        "Brackets hold 95% intervals, which cover the sampling of pictures, and not another training. With several",
+        "seeds a value is their mean.",
+        "",
+        *(f"- {name}: {citation}" for name, citation in result["citations"].items()),
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _table(entries: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    """A column for each contestant, a row for each figure."""
+    ended = {name: entry for name, entry in entries.items() if entry["seeds"]}
+    yield _row("", ["real, half against half", *ended])
+    yield "|---" * (len(ended) + 2) + "|"
+    for kind in ("generator", "critic"):
+        yield _row(f"parameters, {kind}", ["", *(f"{one['parameters'][kind] / 1e6:.2f} M" for one in ended.values())])
+    steps = (f"{round(statistics.mean(one['steps'])):,} x {one['batch_size']}" for one in ended.values())
+    yield _row("steps x batch", ["", *steps])
+    yield _row("pictures/s", ["", *(f"{one['pictures_per_second']:.1f}" for one in ended.values())])
+    figures = [_figures(entry) for entry in ended.values()]
+    for key in dict.fromkeys(key for one in figures for key, entry in one.items() if entry["value"] is not None):
+        floor = next((one[key]["real_vs_real"] for one in figures if key in one), None)
+        yield _row(key, ["" if floor is None else f"{floor:.3g}", *(_cell(one.get(key)) for one in figures)])
+
+
+def _missing(rounds: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> Iterator[str]:
+    """Why figures are not there, each reason once."""
+    reasons: dict[str, list[str]] = {}
+    for entries in rounds.values():
+        for entry in entries.values():
+            for key, one in _figures(entry).items() if entry["seeds"] else ():
+                if one["value"] is None and key not in reasons.setdefault(one["reason"], []):
+                    reasons[one["reason"]].append(key)
+    for reason, keys in reasons.items():
+        yield f"- {', '.join(keys)}: {reason}"
+
+
+def _row(head: str, cells: Sequence[str]) -> str:
+    return "| " + " | ".join([head, *cells]) + " |"
+
+
+def _figures(entry: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """All figures by the head of their column."""
+    found = dict(entry["scores"])
+    for key, one in entry["scores_smaller"].items():
+        found[f"{key}, reduced"] = one
+    return found
+
+
+def _cell(entry: Mapping[str, Any] | None) -> str:
+    if entry is None or entry["value"] is None:
+        return "-"
+    about = ["{:.3g} to {:.3g}".format(*entry["interval"])] if entry["interval"] else []
+    if entry["seeds"][0] != entry["seeds"][1]:
+        about.append("seeds {:.3g} to {:.3g}".format(*entry["seeds"]))
+    return f"{entry['value']:.3g}" + (f" ({'; '.join(about)})" if about else "")

@@ -1,0 +1,132 @@
+"""Training what is compared: each contestant and seed in a process of its own, which can be stopped and goes on."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+from attrs import frozen
+
+from dfukit import rundir
+from dfukit.errors import ConfigError, DfukitError, Interrupted
+from dfukit.progress import Progress
+from dfukit.rundir import RunDir
+
+LOOK = 0.2
+"""Seconds between looks at the processes."""
+TELL = 15.0
+"""Seconds between lines on how far they are."""
+
+
+@frozen(eq=False)
+class Trial:
+    """One training: `<place>` is its run folder, `<place>.toml` what was asked for, `<place>.log` what it said."""
+
+    contestant: str
+    budget: str
+    """"time" or "pictures"."""
+    seed: int
+    place: Path
+    settings: Mapping[str, Any]
+
+    @property
+    def name(self) -> str:
+        return f"{self.contestant}, seed {self.seed}, equal {self.budget}"
+
+    @property
+    def run(self) -> RunDir:
+        return RunDir(self.place)
+
+    @property
+    def asked(self) -> Path:
+        return self.place.parent / f"{self.place.name}.toml"
+
+    @property
+    def log(self) -> Path:
+        return self.place.parent / f"{self.place.name}.log"
+
+    @property
+    def trained(self) -> bool:
+        return self.run.training.is_file() and self.run.manifest.is_file()
+
+    def claim(self) -> None:
+        """Write down what is asked for. Raises ConfigError where the place holds another training."""
+        content = tomli_w.dumps(dict(self.settings))
+        if self.asked.is_file() and self.asked.read_text("utf-8") != content:
+            raise ConfigError(f"{self.asked} holds other settings than these for {self.name}: choose another --out")
+        rundir.write_text(self.asked, content)
+
+    def start(self) -> subprocess.Popen[bytes]:
+        """Begin it, or go on where it was interrupted."""
+        with suppress(OSError):  # an empty folder, whose training was killed in its first moment
+            self.place.rmdir()
+        if self.run.config.is_file():
+            what = ["--resume", str(self.place)]
+        else:
+            what = ["--config", str(self.asked), "--out", str(self.place.parent), "--name", self.place.name]
+        threads = {"OMP_NUM_THREADS": str(n)} if (n := self.settings["run"].get("threads")) else {}
+        with self.log.open("ab") as log:
+            return subprocess.Popen(
+                [sys.executable, "-m", "dfukit", "train", *what],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=log,
+                env={**os.environ, **threads},
+            )
+
+    def step(self) -> str:
+        """How far it is, for a person."""
+        events = [event for event in self.run.events() if event.get("phase") == "gan"] if self.place.is_dir() else []
+        return f"{self.contestant} {events[-1]['step']}/{events[-1]['steps']}" if events else self.contestant
+
+    def last_words(self) -> str:
+        """Why it ended, where it did so by itself."""
+        lines = self.log.read_text("utf-8", "replace").strip().splitlines()
+        return lines[-1].removeprefix("dfukit: ").removeprefix("error: ") if lines else "it said nothing"
+
+
+def train(trials: Sequence[Trial], together: int, progress: Progress) -> dict[Trial, str]:
+    """Train all, so many side by side. Returns those that ended with an error, with what they said last.
+
+    An interruption is handed on: each saves what it knows and goes on when this is called again.
+    Raises ConfigError where a place holds another training.
+    """
+    for trial in trials:
+        trial.claim()
+    waiting = [trial for trial in trials if not trial.trained]
+    running: dict[Trial, subprocess.Popen[bytes]] = {}
+    failed: dict[Trial, str] = {}
+    told = time.monotonic()
+    try:
+        while waiting or running:
+            while waiting and len(running) < together:
+                trial = waiting.pop(0)
+                running[trial] = trial.start()
+            time.sleep(LOOK)
+            for trial in [trial for trial, process in running.items() if process.poll() is not None]:
+                code = running.pop(trial).returncode
+                if code in (130, -2, -15):
+                    raise Interrupted(f"the training of {trial.name} was interrupted")
+                if code:
+                    failed[trial] = trial.last_words()
+                    progress.say(f"{trial.name}: {failed[trial]}")
+                elif not trial.trained:
+                    raise DfukitError(f"the training of {trial.name} left nothing behind: see {trial.log}")
+                told = 0.0
+            if time.monotonic() - told > TELL:
+                told = time.monotonic()
+                done = len(trials) - len(waiting) - len(running)
+                progress.update("Trained", done, len(trials), ", ".join(trial.step() for trial in running))
+    finally:
+        for process in running.values():
+            process.terminate()
+        for process in running.values():
+            process.wait()
+    return failed

@@ -1,0 +1,6 @@
+from dfukit.testing import GeneratorSuite
+
+
+class TestTiny(GeneratorSuite):
+    component = "tiny"
+    settings = {"width": 8}

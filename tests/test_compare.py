@@ -1,0 +1,225 @@
+"""dfukit compare: who is compared, at what expense, and what the table says."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from dfukit import ConfigError
+from dfukit.comparing import read_contestants, table
+from dfukit.comparing.judging import check_smaller, reduced
+from dfukit.rundir import RunDir
+
+SMOKE = "smoke"
+
+
+def names(*texts: str, **shared: Any) -> list[str]:
+    return [one.name for one in read_contestants(texts, preset=SMOKE, **shared)]
+
+
+def test_a_contestant_is_a_generator_with_settings_of_its_own() -> None:
+    plain, tuned = read_contestants(
+        ["lstm_wgan", "lstm_wgan,generator.lstm_hidden=64,augmentation=wound,gan.ema=0.9"],
+        preset=SMOKE,
+        shared={"gan.size": 32},
+    )
+    assert (plain.name, plain.config.generator.settings.lstm_hidden, plain.config.augmentation.name) == (
+        "lstm_wgan",
+        32,
+        "none",
+    )
+    assert tuned.name == "lstm_wgan,generator.lstm_hidden=64,augmentation=wound,gan.ema=0.9"
+    assert tuned.config.generator.settings.lstm_hidden == 64
+    assert (tuned.config.augmentation.name, tuned.config.gan.ema) == ("wound", 0.9)
+    assert plain.config.gan.size == tuned.config.gan.size == 32
+
+
+def test_a_contestant_is_a_file_or_has_a_preset_of_its_own(tmp_path: Path) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text('preset = "smoke"\n[generator]\nname = "lstm_wgan"\nlstm_hidden = 24\n')
+    mine, other = read_contestants(
+        [str(file), "lstm_wgan,preset=smoke"], preset="reference", shared={"data.phantom_patients": 30}
+    )
+    assert (mine.name, mine.config.generator.settings.lstm_hidden) == ("mine", 24)
+    assert (other.name, other.config.preset) == ("lstm_wgan,preset=smoke", "smoke")
+    assert other.config.data.phantom_patients == 30
+
+
+@pytest.mark.parametrize(
+    ("texts", "said"),
+    [
+        ((), "name at least one contestant"),
+        (("lstm_wgna",), r'no generator is called lstm_wgna, did you mean "lstm_wgan"\?'),
+        (("nowhere.toml",), "nowhere.toml: No such file"),
+        (("lstm_wgan", "lstm_wgan"), "two contestants are called lstm_wgan"),
+        (("lstm_wgan,gan.ema",), "gan.ema: expected section.setting=value"),
+        (("lstm_wgan,run.seed=3",), "run.seed is not a contestant's own"),
+        ((",gan.ema=0.5",), "a generator's name or a file of settings comes first"),
+        (("lstm_wgan", "lstm_wgan,gan.size=32"), "differ in gan.size, which must be the same for all"),
+        (("lstm_wgan", "lstm_wgan,preset=demo"), r"differ in data\.phantom_pat\w+, which must be the same for all"),
+    ],
+)
+def test_who_cannot_be_compared_is_refused(texts: tuple[str, ...], said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        names(*texts)
+
+
+def test_pictures_are_reduced_by_means_of_squares() -> None:
+    pixels = np.arange(2 * 4 * 4 * 3, dtype=np.uint8).reshape(2, 4, 4, 3)
+    small = reduced(pixels, 2)
+    assert (small.shape, small.dtype) == ((2, 2, 2, 3), np.uint8)
+    assert small[1, 0, 1, 2] == round(float(pixels[1, 0:2, 2:4, 2].mean()))
+    assert reduced(pixels, 1) is pixels
+
+
+@pytest.mark.parametrize("width", [8, 48, 128, 256])
+def test_a_width_that_does_not_divide_the_pictures_is_refused(width: int) -> None:
+    with pytest.raises(ConfigError, match=f"--smaller must be a width of at least 16 that divides 128, got {width}"):
+        check_smaller(width, 128)
+
+
+def trial(who: str, seed: int, value: float | None, distance: float, reason: str | None = None) -> dict[str, Any]:
+    """As a judged training."""
+    entry = {"value": value, "interval": value and [value - 0.1, value + 0.1], "n": [30, 20], "real_vs_real": 0.01}
+    return {
+        "contestant": who,
+        "budget": "time",
+        "seed": seed,
+        "training": {
+            "kept_distance": distance,
+            "stopping_metric": "kd[r64]",
+            "steps": 10,
+            "kept_step": 8,
+            "seconds": 60.0,
+        },
+        "parameters": {"generator": 1_500_000, "critic": 500_000},
+        "pictures_per_second": 12.0,
+        "scores": {"kd": {**entry, "reason": reason}},
+    }
+
+
+def test_the_table_holds_means_over_seeds_and_chooses_by_the_validation_part() -> None:
+    contestants = read_contestants(["lstm_wgan", "lstm_wgan,gan.ema=0.9"], preset=SMOKE)
+    one, other = (contestant.name for contestant in contestants)
+    found = [
+        trial(one, 0, 1.0, 0.5),
+        trial(other, 0, 2.0, 0.4),
+        trial(one, 1, 1.5, 0.5),
+        {"contestant": other, "budget": "time", "seed": 1, "reason": "the critic's loss became nan"},
+    ]
+    result = table.result(contestants, found, {"time": "40m"}, 70, 15, 16, 0)
+    entries = result["rounds"]["time"]
+    pooled = entries[one]["scores"]["kd"]
+    assert (pooled["value"], pooled["seeds"]) == (1.25, [1.0, 1.5])
+    assert pooled["interval"] == pytest.approx([1.15, 1.35])
+    assert entries[other]["failed"] == {"1": "the critic's loss became nan"}
+    assert result["best"] == {"time": other}  # though it is the worse one by its figure, which does not choose
+    text = table.as_markdown(result)
+    assert "| kd | 0.01 | 1.25 (1.15 to 1.35; seeds 1 to 1.5) | 2 (1.9 to 2.1) |" in text
+    assert "| parameters, generator |  | 1.50 M | 1.50 M |" in text
+    assert f"{other}, seed 1, came to no end: the critic's loss became nan" in text
+    assert "Gulrajani" in text
+
+
+def test_a_figure_that_nobody_has_is_no_row_but_a_reason() -> None:
+    contestants = read_contestants(["lstm_wgan"], preset=SMOKE)
+    found = [trial("lstm_wgan", 0, None, 0.5, reason="8 test pictures are too few")]
+    text = table.as_markdown(table.result(contestants, found, {"time": "40m"}, 70, 15, 8, 0))
+    assert "| kd |" not in text
+    assert "- kd: 8 test pictures are too few" in text
+
+
+@pytest.fixture(scope="module")
+def compared(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str], dict[str, Any]]:
+    """A comparison of two, one of which fails; its folder, its command, and what it printed."""
+    folder = tmp_path_factory.mktemp("compare") / "out"
+    command = [sys.executable, "-m", "dfukit", "compare", "lstm_wgan", "lstm_wgan,gan.start_from=nowhere"]
+    command += ["--pictures", "32", "--preset", SMOKE, "--metric", "psnr", "--out", str(folder), "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    return folder, command, json.loads(done.stdout)
+
+
+def test_all_see_equally_many_pictures_and_one_that_fails_does_not_end_the_others(
+    compared: tuple[Path, list[str], dict[str, Any]],
+) -> None:
+    folder, _, printed = compared
+    sound, failing = printed["rounds"]["pictures"].values()
+    assert sound["steps"] == [4]  # 32 pictures in batches of 8, one critic step each
+    assert sound["scores"]["psnr"]["value"] is not None
+    assert failing["seeds"] == []
+    assert "nowhere" in failing["failed"]["0"]
+    assert {path.name for path in folder.iterdir()} == {
+        "README.md",
+        "compare.json",
+        "pictures",
+        "samples-equal-pictures.png",
+    }
+
+
+def test_what_is_finished_is_not_made_again(compared: tuple[Path, list[str], dict[str, Any]]) -> None:
+    folder, command, printed = compared
+    weights = folder / "pictures" / "lstm_wgan-seed0" / "generator.safetensors"
+    before = weights.stat().st_mtime_ns
+    again = subprocess.run(command[:5] + command[6:], capture_output=True, text=True, timeout=300)
+    assert again.returncode == 0, again.stderr
+    assert "judging" not in again.stderr
+    assert weights.stat().st_mtime_ns == before
+    told = json.loads(again.stdout)
+    assert told["rounds"]["pictures"]["lstm_wgan"] == printed["rounds"]["pictures"]["lstm_wgan"]
+
+
+def test_other_settings_need_another_folder(compared: tuple[Path, list[str], dict[str, Any]]) -> None:
+    _, command, _ = compared
+    command = [*command[:5], *command[6:], "--set", "gan.evaluate_every=1"]
+    again = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert again.returncode == 2
+    assert "holds other settings than these for lstm_wgan, seed 0, equal pictures: choose another --out" in again.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ((), "say what is the same for all: --time 40m, or --pictures 20000, or both"),
+        (("--time", "soon"), "--time soon: expected a duration such as 40m or 1h30m"),
+        (("--time", "1m", "--seeds", "0"), "--seeds and --together must be at least 1, got 0"),
+    ],
+)
+def test_a_wrong_expense_is_one_line(options: tuple[str, ...], said: str, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "dfukit", "compare", "lstm_wgan", "--preset", SMOKE, *options]
+    done = subprocess.run([*command, "--out", str(tmp_path / "out")], capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert said in done.stderr
+
+
+@pytest.mark.slow
+def test_an_interrupted_comparison_goes_on(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "dfukit", "compare", "lstm_wgan", "lstm_wgan,gan.ema=0.9", "--pictures", "1600"]
+    command += ["--preset", SMOKE, "--metric", "psnr", "--together", "2", "--set", "gan.evaluate_every=50"]
+    command += ["--out", str(tmp_path)]
+    running = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    folders = [RunDir(tmp_path / "pictures" / name) for name in ("lstm_wgan-seed0", "lstm_wgan-gan.ema-0.9-seed0")]
+    while not all(any(event.get("step", 0) > 2 for event in folder.events()) for folder in folders):
+        assert running.poll() is None
+        time.sleep(0.1)
+    running.terminate()
+    _, said = running.communicate(timeout=120)
+    assert running.returncode == 130
+    assert said.splitlines()[-1].startswith("Error: interrupted; go on with: dfukit compare lstm_wgan")
+    assert all(any(folder.checkpoints.iterdir()) for folder in folders)
+    assert not any(folder.training.is_file() for folder in folders)
+    done = subprocess.run([*command, "--json"], capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stderr
+    entries = json.loads(done.stdout)["rounds"]["pictures"].values()
+    assert [entry["steps"] for entry in entries] == [[200], [200]]
+    # Each step once: what was done before the interruption was not done again.
+    for folder in folders:
+        steps = [event["step"] for event in folder.events() if "critic_loss" in event]
+        assert steps == sorted(set(steps))
