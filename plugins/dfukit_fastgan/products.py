@@ -1,8 +1,8 @@
 """Convolutions whose weights get their gradients by matrix products where that is faster.
 
 In float32 on a CPU, oneDNN computes the gradients of wide maps' weights at a third of the speed of the forward pass. A
-matrix product for each place of the kernel takes half as long or less from 64 channels on
-(`benchmarks/test_generators.py`). Derivatives of the second order are not needed in a generator and cannot be had.
+matrix product for each place of the kernel takes half to three quarters of that time (measured without AVX-512, from
+128 channels on). Derivatives of the second order are not needed in a generator and cannot be had.
 """
 
 from __future__ import annotations
