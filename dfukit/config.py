@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import importlib.resources
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -92,7 +92,8 @@ def resolve(
     """Put the layers together; later wins: defaults < suggestions < preset < file < named flags < `--set`.
 
     `flags` is a nested table like the file's, `settings` a flat one: {"gan.batch_size": 32}. A preset tunes the
-    components that it names and never chooses them. Raises ConfigError naming the key.
+    components that it names and never chooses them; [gan.NAME] holds what of [gan] is meant for the generator NAME
+    alone. Raises ConfigError naming the key.
     """
     told = _layers(file, flags or {}, nest(settings or {}))
     preset = preset or _last(told, "preset") or ("standard" if _data_path(told) else "demo")
@@ -102,6 +103,8 @@ def resolve(
     names |= _named(told)
     suggestions = _suggestions(registry, names, _named(told))
     layers = [*suggestions, (f"preset {preset}", _matching(read_preset(preset), names)), *told]
+    generators = {offer.component.name for offer in registry.offers if offer.kind == "generator"}
+    layers = [(label, _tuned_for(table, names["generator"], generators)) for label, table in layers]
 
     merged, origins = _merge(layers, names)
     known = (*SECTIONS, *SLOTS, "metric", "extractor")
@@ -248,6 +251,15 @@ def _matching(table: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, A
         for section, values in table.items()
         if section not in SLOTS or values.get("name", names[section]) == names[section]
     }
+
+
+def _tuned_for(table: dict[str, Any], generator: str, known: Container[str]) -> dict[str, Any]:
+    """With what [gan.NAME] says of [gan] for a known generator where it is the chosen one, else without."""
+    if "gan" not in table:
+        return table
+    tuned = {key: value for key, value in table["gan"].items() if isinstance(value, dict) and key in known}
+    plain = {key: value for key, value in table["gan"].items() if key not in tuned}
+    return {**table, "gan": {**plain, **tuned.get(generator, {})}}
 
 
 def _merge(layers: list[Layer], names: Mapping[str, str]) -> tuple[dict[str, dict[str, Any]], dict[str, str]]:

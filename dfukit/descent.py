@@ -71,8 +71,7 @@ class Descent:
         if self.world.size == 1:
             return terms
         self.world.sum(gradients)
-        scalars = [term for term in terms.values() if term.dim() == 0]
-        self.world.sum(scalars)
+        self.world.sum(list(scalars(terms).values()))
         return {
             name: term if term.dim() == 0 else self.world.gather(term, self.batch_size) for name, term in terms.items()
         }
@@ -93,3 +92,8 @@ def _joined(parts: list[tuple[float, Terms]]) -> Terms:
 def finite(terms: Mapping[str, Tensor]) -> Terms:
     """Terms with 0 for what is no finite number: for those who learn from them."""
     return {name: torch.nan_to_num(term, nan=0.0, posinf=0.0, neginf=0.0) for name, term in terms.items()}
+
+
+def scalars(terms: Mapping[str, Tensor]) -> Terms:
+    """Those terms that are single numbers."""
+    return {name: term for name, term in terms.items() if term.dim() == 0}

@@ -14,10 +14,10 @@ import torch
 from attrs import evolve, frozen
 from torch import Tensor, nn
 
-from dfukit import average, drawn, rundir, schedule, weights
+from dfukit import average, drawn, rundir, schedule, sheets, weights
 from dfukit.component import Chosen, ImageSpec
 from dfukit.config import RunConfig
-from dfukit.descent import Descent, Terms, finite
+from dfukit.descent import Descent, Terms, finite, scalars
 from dfukit.device import Compute
 from dfukit.errors import ConfigError, PluginError, WeightsError
 from dfukit.health import Health
@@ -85,6 +85,7 @@ def train(
     _check_finite(generator, config.generator, device)
     averaged = copy.deepcopy(generator).requires_grad_(False)
     loss: Loss = config.loss.build(image)
+    check_pair(config, loss, critic)
     augmentation: Augmentation = config.augmentation.build(image)
     betas = (settings.beta1, settings.beta2)
     generator_optimiser = torch.optim.Adam(generator.parameters(), settings.lr_generator, betas, fused=True)
@@ -159,7 +160,9 @@ def train(
         terms = loss.critic(scorer(turn), batch, turn)
         with compute.autocast():
             auxiliary = critic.auxiliary(batch.real, turn)
-        return terms if auxiliary is None else {**terms, "loss": terms["loss"] + auxiliary}
+        if auxiliary is None:
+            return terms
+        return {**terms, "loss": terms["loss"] + auxiliary, "auxiliary": auxiliary.detach()}
 
     def generator_terms(turn: Step, n: int) -> Terms:
         return loss.generator(scorer(turn), draw(turn, n), turn)
@@ -222,7 +225,8 @@ def train(
 
             # Log.
             if logging:
-                judge.log(of_critic, of_generator, batch_size, **health.figures())
+                learnt = {f"augmentation_{name}": float(value) for name, value in scalars(augmentation.state()).items()}
+                judge.log(of_critic, of_generator, batch_size, **health.figures(), **learnt)
             progress.update("GAN steps", done, judge.steps, judge.note)
             finishing, interrupted, late = world.agree(stop.finishing, stop.asked, recovery.late)
             due = judge.due(done) or finishing
@@ -244,6 +248,8 @@ def train(
     weights.load_into(averaged, run.generator_weights)
     weights.load_into(critic, run.critic_weights)
     critic.requires_grad_(True)
+    if world.first:
+        sheets.write(run, averaged, len(image.classes), seed, judge.picture_note)
     return TrainedGan(
         averaged.cpu().eval(),
         generator_description,
@@ -257,6 +263,15 @@ def train(
             "processes": world.size,
         },
     )
+
+
+def check_pair(config: RunConfig, loss: Loss, critic: Critic) -> None:
+    """Raise ConfigError where the loss cannot train the critic."""
+    if loss.per_picture and not critic.per_picture:
+        raise ConfigError(
+            f"loss {config.loss.name} takes gradients of single pictures' scores, and critic {config.critic.name} "
+            "mixes the pictures of a batch: name another critic or another loss"
+        )
 
 
 def _fit_budget(

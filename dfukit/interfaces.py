@@ -117,6 +117,8 @@ class Loss(ABC):
 
     critic_steps: int = 1
     """Critic steps for each generator step."""
+    per_picture: ClassVar[bool] = False
+    """Whether it takes gradients of single pictures' scores, so that critics with batch statistics are refused."""
 
     @abstractmethod
     def critic(self, critic: Scorer, batch: Batch, step: Step) -> dict[str, Tensor]:
@@ -145,7 +147,7 @@ class Augmentation(ABC):
         """The terms of the last critic step, for augmentations that adapt. Called once for each critic step."""
 
     def state(self) -> dict[str, Tensor]:
-        """What an adaptive augmentation has learnt, to be saved with a checkpoint."""
+        """What an adaptive augmentation has learnt, to be saved with a checkpoint. Scalars among it are logged."""
         return {}
 
     def restore(self, state: Mapping[str, Tensor]) -> None:  # noqa: B027 - nor have anything to restore

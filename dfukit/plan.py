@@ -20,8 +20,9 @@ from dfukit.component import ImageSpec
 from dfukit.config import RunConfig
 from dfukit.device import Compute
 from dfukit.errors import DataError
+from dfukit.gan import check_pair
 from dfukit.images.find import check_root
-from dfukit.interfaces import Batch, Critic, Generator, Loss, Parts, Step
+from dfukit.interfaces import Augmentation, Batch, Critic, Generator, Loss, Parts, Step
 from dfukit.settings import seconds
 from dfukit.weights import Description
 
@@ -107,6 +108,8 @@ def gan_step(config: RunConfig, image: ImageSpec, critic: Critic, compute: Compu
     """Seconds of one step, critic steps and generator step, at the small batch."""
     generator: Generator = config.generator.build(image)
     loss: Loss = config.loss.build(image)
+    check_pair(config, loss, critic)
+    augmentation: Augmentation = config.augmentation.build(image)
     for network in (generator, critic):
         network.to(compute.device).to(memory_format=torch.channels_last)
     real = torch.rand(SMALL_BATCH, image.channels, image.size, image.size, device=compute.device) * 2 - 1
@@ -114,8 +117,9 @@ def gan_step(config: RunConfig, image: ImageSpec, critic: Critic, compute: Compu
     latent = torch.randn(SMALL_BATCH, generator.latent_size, device=compute.device)
 
     def score(images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        changes = augmentation.draw(len(images), Step(0, 0))
         with compute.autocast():
-            scores: torch.Tensor = critic(images, labels)
+            scores: torch.Tensor = critic(augmentation.forward((images + 1) / 2, changes) * 2 - 1, labels)
         return scores
 
     def one(index: int) -> None:
@@ -123,7 +127,11 @@ def gan_step(config: RunConfig, image: ImageSpec, critic: Critic, compute: Compu
         for _ in range(loss.critic_steps):
             with torch.no_grad(), compute.autocast():
                 fake = generator(latent, label)
-            loss.critic(score, Batch(real, fake.float(), label), step)["loss"].backward()  # type: ignore[no-untyped-call]
+            terms = loss.critic(score, Batch(real, fake.float(), label), step)
+            with compute.autocast():
+                auxiliary = critic.auxiliary(real, step)
+            total = terms["loss"] if auxiliary is None else terms["loss"] + auxiliary
+            total.backward()  # type: ignore[no-untyped-call]
         with compute.autocast():
             fake = generator(latent, label)
         loss.generator(score, Batch(real, fake.float(), label), step)["loss"].backward()  # type: ignore[no-untyped-call]

@@ -82,6 +82,12 @@ def read_origin(picture: Image.Image) -> Origin | None:
     return Origin(*(str(said[name]) for name in names)) if set(names) <= said.keys() else None
 
 
+def read_truncation(picture: Image.Image) -> float:
+    """What a synthetic picture says that its latent was multiplied by: 1 where it says nothing, or no number."""
+    said = read_marks(picture).get("truncation", 1.0)
+    return float(said) if isinstance(said, int | float) else 1.0
+
+
 def open_picture(path: Path) -> Image.Image:
     """A picture file, decoded. Raises DataError naming the file."""
     try:

@@ -170,6 +170,16 @@ class RunDir:
     def model_card(self) -> Path:
         return self.path / "README.md"
 
+    @property
+    def class_sheet(self) -> Path:
+        """The same latents in each class, a class a row, by the weights that were kept."""
+        return self.samples / "classes.png"
+
+    @property
+    def interpolation_sheet(self) -> Path:
+        """Rows of pictures from one latent to another, by the weights that were kept."""
+        return self.samples / "interpolation.png"
+
     def sample_grid(self, step: int) -> Path:
         return self.samples / f"{step:06d}.png"
 

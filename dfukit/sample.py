@@ -35,6 +35,8 @@ class Samples:
     note: str
     origin: Origin | None = None
     """The generator behind them, where it is known."""
+    truncation: float = 1.0
+    """What the latents were multiplied by."""
     numbers: np.ndarray = field()
     """Places in the draw, int64 [N]: with the seed they say which pictures these are."""
 
@@ -86,9 +88,11 @@ class Samples:
     def _write(self, folder: Path) -> list[dict[str, Any]]:
         """Write the pictures. Returns what every table says of them."""
         rows = []
+        truncated = {} if self.truncation == 1 else {"truncation": self.truncation}
         for path, picture, label, number in zip(self.paths, self.pixels, self.labels, self.numbers, strict=True):
             name = self.classes[label]
-            content = drawn.png(picture, self.note, self.origin, label=name, seed=self.seed, number=int(number))
+            about = {"label": name, "seed": self.seed, "number": int(number), **truncated}
+            content = drawn.png(picture, self.note, self.origin, **about)
             rundir.write_bytes(folder / path, content)
             rows.append(
                 {
@@ -120,16 +124,21 @@ class LoadedGenerator:
     def image(self) -> ImageSpec:
         return self.description.image
 
-    def sample(self, n: int, *, label: str = "", seed: int = 0) -> Samples:
+    def sample(self, n: int, *, label: str = "", seed: int = 0, truncation: float = 1.0) -> Samples:
         """Draw `n` pictures of one class, or, with no label, of all classes as often as in the training part.
 
-        Picture i is a function of (seed, i) and its class: fewer pictures are the first of more.
+        Picture i is a function of (seed, i), its class and the truncation: fewer pictures are the first of more.
+        `truncation`, above 0 and at most 1, multiplies the latents: lower ones give pictures that are more usual and
+        more alike (as the truncation of Brock et al. 2019 does, which draws anew what lies far out; this keeps what a
+        number draws).
         """
         if n < 1:
             raise ConfigError(f"the number of pictures must be at least 1, got {n}")
-        return self.draw(self._labels(n, label), np.arange(n, dtype=np.int64), seed)
+        if not 0 < truncation <= 1:
+            raise ConfigError(f"truncation must be above 0 and at most 1, got {truncation:g}")
+        return self.draw(self._labels(n, label), np.arange(n, dtype=np.int64), seed, truncation)
 
-    def draw(self, labels: np.ndarray, numbers: np.ndarray, seed: int) -> Samples:
+    def draw(self, labels: np.ndarray, numbers: np.ndarray, seed: int, truncation: float = 1.0) -> Samples:
         """The pictures with these class indices [N] and numbers [N]."""
         device = next(self.network.parameters()).device
         batches = []
@@ -142,12 +151,12 @@ class LoadedGenerator:
                     ]
                 )
                 label_batch = torch.from_numpy(labels[start : start + BATCH])
-                images = self.network(latent.to(device), label_batch.to(device))
+                images = self.network(truncation * latent.to(device), label_batch.to(device))
                 if not images.isfinite().all():
                     raise PluginError(f"{self.description.chosen} drew numbers that are not finite: train it anew")
                 batches.append(drawn.to_uint8(images.float()).permute(0, 2, 3, 1).cpu().numpy())
         pixels = np.concatenate(batches)
-        return Samples(pixels, labels, self.image.classes, seed, self.note, self.origin, numbers)
+        return Samples(pixels, labels, self.image.classes, seed, self.note, self.origin, truncation, numbers)
 
     @property
     def origin(self) -> Origin:
@@ -211,5 +220,5 @@ def read_samples(run: RunDir, classes: tuple[str, ...]) -> Samples:
         ) from None
     except IndexError:
         raise DataError(f"{run.manifest} lists no pictures; train the run anew") from None
-    origin = provenance.read_origin(pictures[0])
-    return Samples(pixels, labels, classes, seed, rows[0].get("note", ""), origin, numbers)
+    origin, truncation = provenance.read_origin(pictures[0]), provenance.read_truncation(pictures[0])
+    return Samples(pixels, labels, classes, seed, rows[0].get("note", ""), origin, truncation, numbers)

@@ -71,6 +71,9 @@ class SampleSettings:
     """The synthetic set that a run makes."""
 
     count: int = s.whole(0, "synthetic pictures; 0: as many as there are training pictures", low=0)
+    truncation: float = s.real(
+        1.0, "factor on the latents: below 1 the pictures are more usual, and more alike", above=0.0, high=1.0
+    )
 
 
 @frozen

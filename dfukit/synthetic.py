@@ -31,7 +31,8 @@ def draw_samples(config: RunConfig, folder: RunDir, trained: TrainedGan, split: 
     generator = LoadedGenerator(trained.generator, trained.generator_description, digest)
     # A seed of its own, so that `dfukit sample RUN` draws other pictures than these.
     seed = Step(config.run.seed, 0).seed_of("synthetic set")
-    return generator.sample(config.sample.count or len(split.train), seed=seed)
+    count = config.sample.count or len(split.train)
+    return generator.sample(count, seed=seed, truncation=config.sample.truncation)
 
 
 def save_samples(folder: RunDir, samples: Samples, distances: np.ndarray | None = None) -> None:

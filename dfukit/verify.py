@@ -231,7 +231,8 @@ def _redraw(picture: Image.Image, row: Row, generator: LoadedGenerator) -> Itera
     except ValueError as error:
         yield "label, number, seed", f"numbers, and a label of {', '.join(classes)}", str(error)
         return
-    drawn = generator.draw(np.array([label]), np.array([number]), seed).pictures()[0].convert("RGB")
+    truncation = provenance.read_truncation(picture)
+    drawn = generator.draw(np.array([label]), np.array([number]), seed, truncation).pictures()[0].convert("RGB")
     pixels = np.asarray(picture.convert("RGB"), np.float64)
     if drawn.size != picture.size:
         yield "pixels", f"{drawn.width}x{drawn.height} from the generator", f"{picture.width}x{picture.height}"

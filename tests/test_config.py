@@ -104,6 +104,24 @@ def test_a_preset_tunes_the_components_that_it_names_and_no_others(with_tiny: Re
     assert resolve(with_tiny, preset="smoke", flags={"generator": {"name": "tiny"}}).generator.name == "tiny"
 
 
+def test_a_preset_tunes_the_training_of_the_generator_that_it_names(with_tiny: Registry) -> None:
+    assert resolve(preset="standard").gan.batch_size == 32
+    made = resolve(with_tiny, preset="standard", flags={"generator": {"name": "tiny"}})
+    assert (made.gan.batch_size, made.gan.steps) == (7, 10_000)
+    assert made.origins["gan.batch_size"] == "suggested by tiny"
+
+
+def test_a_file_tunes_the_training_of_the_generator_that_it_names(with_tiny: Registry, tmp_path: Path) -> None:
+    file = tmp_path / "run.toml"
+    file.write_text("[gan]\nbeta2 = 0.5\n[gan.tiny]\nbatch_size = 12\n[gan.lstm_wgan]\nbatch_size = 13\n")
+    for name, batch_size in (("tiny", 12), ("lstm_wgan", 13)):
+        made = resolve(with_tiny, file=file, flags={"generator": {"name": name}})
+        assert (made.gan.batch_size, made.gan.beta2) == (batch_size, 0.5)
+    file.write_text("[gan.tinny]\nbatch_size = 12\n")
+    with pytest.raises(ConfigError, match=r"gan\.tinny is not a setting"):
+        resolve(with_tiny, file=file)
+
+
 def test_the_preset_depends_on_whether_there_is_data() -> None:
     assert resolve().preset == "demo"
     assert resolve(flags={"data": {"path": "somewhere"}}).preset == "standard"

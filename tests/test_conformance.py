@@ -14,7 +14,9 @@ from dfukit.testing.checking import names
 BACKBONE = {"pretrained": "false", "input_size": 32, "lstm_hidden": 32}
 SETTINGS: Mapping[str, Mapping[str, Any]] = {
     "generator/lstm_wgan": {"lstm_hidden": 32},
+    "generator/fastgan": {"width": 8},
     "critic/conv": {"width": 16},
+    "critic/fastgan": {"width": 64},
     "classifier/effv2s_lstm": BACKBONE,
     "classifier/effv2m_lstm": BACKBONE,
     "classifier/timm_lstm": {**BACKBONE, "backbone": "mobilenetv3_small_050.lamb_in1k", "input_size": 64},

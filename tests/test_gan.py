@@ -134,7 +134,7 @@ def train(folder: Path, made: RunConfig) -> TrainedGan:
     "parts",
     [
         {},
-        {"critic": "ReconstructingCritic"},
+        {"critic": "ReconstructingCritic", "loss": "RelativisticLoss"},
         {"loss": "RelativisticLoss"},
         {"augmentation": "Adaptive"},
         {"critic": "ReconstructingCritic", "loss": "RelativisticLoss", "augmentation": "Adaptive"},
@@ -149,7 +149,10 @@ def test_the_loop_needs_no_special_case_for_a_part(tmp_path: Path, parts: dict[s
 
 
 def test_the_auxiliary_task_is_done_once_for_each_critic_step(tmp_path: Path) -> None:
-    assert train(tmp_path, small(critic=part("critic", "ReconstructingCritic"))).critic.tasks == 4
+    parts = {"critic": part("critic", "ReconstructingCritic"), "loss": part("loss", "RelativisticLoss")}
+    assert train(tmp_path, small(**parts)).critic.tasks == 4
+    events = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    assert [event["critic_auxiliary"] > 0 for event in events if "critic_loss" in event] == [True] * 4
 
 
 def test_an_augmentation_observes_each_critic_step_and_draws_anew_for_each_call(

@@ -157,8 +157,11 @@ class Means:
         return float(fake.mean()), 0.0
 
 
-def test_all_processes_end_with_the_same_weights_and_one_writes(tmp_path: Path) -> None:
-    together(2, train_together, tmp_path, {})
+@pytest.mark.parametrize(
+    "settings", [{}, *(pytest.param(told, marks=pytest.mark.slow, id=name) for name, told in small_gan.OTHERS.items())]
+)
+def test_all_processes_end_with_the_same_weights_and_one_writes(tmp_path: Path, settings: dict[str, Any]) -> None:
+    together(2, train_together, tmp_path, dict(settings))
     summary = json.loads((tmp_path / "summary.json").read_text())
     assert (summary["steps"], summary["processes"], summary["pictures_at_a_time"]) == (8, 2, 4)
     steps = [event["step"] for event in RunDir(tmp_path).events() if "critic_loss" in event]

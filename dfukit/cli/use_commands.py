@@ -29,9 +29,16 @@ def _in_run(reference: str, name: str) -> Path:
 @click.option("--count", type=int, required=True, metavar="N", help="Number of pictures.")
 @click.option("--label", default="", metavar="LABEL", help="One class [all, as often as in the training part].")
 @click.option("--seed", type=int, default=0, metavar="N", help="[0]")
+@click.option(
+    "--truncation",
+    type=float,
+    default=1.0,
+    metavar="FACTOR",
+    help="Factor on the latents: below 1, more usual pictures, and more alike [1].",
+)
 @click.option("--out", type=click.Path(path_type=Path), default=Path("synthetic"), help="Folder for them [synthetic].")
 @json_option
-def sample(source: str, count: int, label: str, seed: int, out: Path, as_json: bool) -> None:
+def sample(source: str, count: int, label: str, seed: int, truncation: float, out: Path, as_json: bool) -> None:
     """Draw synthetic pictures from a trained generator."""
     from dfukit import manifest
     from dfukit.errors import ConfigError
@@ -39,7 +46,8 @@ def sample(source: str, count: int, label: str, seed: int, out: Path, as_json: b
 
     if (out / manifest.FILE).exists():
         raise ConfigError(f"--out {out} already holds a synthetic set: name another folder")
-    samples = load_generator(_in_run(source, "generator_weights")).sample(count, label=label, seed=seed)
+    generator = load_generator(_in_run(source, "generator_weights"))
+    samples = generator.sample(count, label=label, seed=seed, truncation=truncation)
     try:
         samples.save(out)
     except OSError as error:

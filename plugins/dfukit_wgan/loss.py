@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor
 
@@ -12,6 +14,8 @@ from dfukit_wgan import WganGpSettings
 
 class WassersteinGradientPenalty(Loss):
     """E[D(fake)] - E[D(real)] + weight * E[(|grad D(mix)| - 1)^2] (Gulrajani et al. 2017, algorithm 1)."""
+
+    per_picture: ClassVar[bool] = True
 
     def __init__(self, settings: WganGpSettings, image: ImageSpec) -> None:
         self.critic_steps = settings.critic_steps

@@ -1,0 +1,91 @@
+"""FastGAN, for some hundreds of pictures: a light generator, a critic that also reconstructs, and the hinge loss."""
+
+from __future__ import annotations
+
+from dfukit import Component, ConfigError, frozen, hookimpl, real, whole
+
+FASTGAN = "Liu et al., Towards Faster and Stabilized GAN Training for High-fidelity Few-shot Image Synthesis, ICLR 2021"
+HINGE = "Lim and Ye, Geometric GAN, 2017 (arXiv 1705.02894)"
+SIZES = (16, 32, 64, 128, 256, 512)
+
+
+def _check_size(size: int) -> None:
+    if size not in SIZES:
+        raise ConfigError(f"gan.size must be one of {', '.join(map(str, SIZES))}, got {size}")
+
+
+@frozen
+class FastGeneratorSettings:
+    latent_size: int = whole(256, "length of the noise vector", low=1, high=4096)
+    width: int = whole(64, "channels of the 128x128 map; the 4x4 map has 16 times as many", low=8, high=512)
+
+    def check(self, size: int) -> None:
+        _check_size(size)
+
+
+@frozen
+class FastCriticSettings:
+    width: int = whole(512, "channels of the 4x4 map; each map twice as wide has half as many", low=32, high=4096)
+    reconstruction: float = real(1.0, "weight of the task to reconstruct real pictures; 0: none", low=0.0, high=1e6)
+
+    def check(self, size: int) -> None:
+        _check_size(size)
+
+
+@frozen
+class HingeSettings:
+    critic_steps: int = whole(1, "critic steps for each generator step", low=1, high=100)
+    jitter: float = real(0.2, "the margin is drawn for each picture from this far below 1 up to 1", low=0.0, high=1.0)
+
+
+@hookimpl
+def generators() -> list[Component]:
+    return [
+        Component(
+            name="fastgan",
+            settings=FastGeneratorSettings,
+            target="dfukit_fastgan.generator:FastGenerator",
+            summary="upsampling convolutions, small maps gating large ones: for some hundreds of pictures",
+            suggests={
+                "critic": {"name": "fastgan"},
+                "loss": {"name": "hinge"},
+                "augmentation": {"name": "diffaugment"},
+                "gan": {
+                    "batch_size": 8,
+                    "lr_generator": 2e-4,
+                    "lr_critic": 2e-4,
+                    "beta1": 0.5,
+                    "beta2": 0.999,
+                    "ema": 0.999,
+                    "flips": True,
+                },
+            },
+            citation=FASTGAN,
+        )
+    ]
+
+
+@hookimpl
+def critics() -> list[Component]:
+    return [
+        Component(
+            name="fastgan",
+            settings=FastCriticSettings,
+            target="dfukit_fastgan.critic:FastCritic",
+            summary="gated down-blocks with batch norm, which also reconstruct real pictures from their maps",
+            citation=FASTGAN,
+        )
+    ]
+
+
+@hookimpl
+def losses() -> list[Component]:
+    return [
+        Component(
+            name="hinge",
+            settings=HingeSettings,
+            target="dfukit_fastgan.loss:Hinge",
+            summary="hinge loss with a jittered margin",
+            citation=HINGE,
+        )
+    ]

@@ -1,0 +1,168 @@
+"""Layers that the generator and the critic share.
+
+The paper divides the weights of all convolutions by their spectral norm. Before a batch norm that changes nothing: the
+batch norm undoes any factor, of the maps and of the gradients. So it is done where no batch norm follows
+(`SpectralConv2d`), which saves nearly all of its cost, and nothing else.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+from torch.nn import functional
+
+from dfukit_fastgan.products import convolve, double
+
+START = 10
+"""Power iterations with which a spectral norm begins; then one for each forward pass in training."""
+NOISE = 0.3
+"""Share of independent noise in the first weights of smooth convolutions."""
+MERGED_FROM = 8
+"""Width of the map from which on upsampling and convolution are one: below, the larger kernel costs more."""
+
+
+class SpectralConv2d(nn.Conv2d):
+    """A convolution without bias, its weight divided by its largest singular value (Miyato et al. 2018, algorithm 1).
+
+    The largest singular value of the weight as a matrix [out, in * k * k] is |W^T u|, u being its left singular vector.
+    """
+
+    left: Tensor
+
+    def __init__(
+        self, inputs: int, outputs: int, kernel: int, stride: int = 1, padding: int = 0, padding_mode: str = "zeros"
+    ) -> None:
+        super().__init__(inputs, outputs, kernel, stride, padding, padding_mode=padding_mode, bias=False)
+        self.register_buffer("left", functional.normalize(torch.randn(outputs), dim=0))
+        self.settle()
+
+    def settle(self) -> None:
+        """Find the singular vector of weights that were just set."""
+        for _ in range(START):
+            self._iterate(self.weight.flatten(1))
+
+    def forward(self, maps: Tensor) -> Tensor:
+        return self._conv_forward(maps, self.weight / self.spectral_norm(), None)
+
+    def spectral_norm(self) -> Tensor:
+        """The largest singular value, a scalar that carries a gradient."""
+        with torch.autocast(self.weight.device.type, enabled=False):
+            matrix = self.weight.flatten(1)
+            if self.training:
+                self._iterate(matrix)
+            # A copy, as the next pass moves it before this one's gradient is asked for.
+            return (matrix.t() @ self.left.clone()).norm()
+
+    @torch.no_grad()
+    def _iterate(self, matrix: Tensor) -> None:
+        self.left.copy_(functional.normalize(matrix @ (matrix.t() @ self.left), dim=0))
+
+
+class UpConv2d(nn.Conv2d):
+    """Nearest-neighbour upsampling by two, then a 3x3 convolution without bias.
+
+    The two are one transposed convolution (4x4, stride 2), whose kernel is the 3x3 one added up over the pixels that
+    upsampling makes equal: 16 products for a pixel of the smaller map in the place of 36, and no larger map in between.
+    The border goes on outside of the map: zeros there begin as a grey frame around the pictures.
+    """
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__(inputs, outputs, 3, padding=1, bias=False)
+        start_smooth(self, BILINEAR)
+
+    def forward(self, maps: Tensor) -> Tensor:
+        if maps.shape[-1] < MERGED_FROM:
+            return convolve(functional.interpolate(maps, scale_factor=2), self.weight)
+        return double(maps, merged(self.weight))
+
+
+class Conv2d(nn.Conv2d):
+    """A 3x3 convolution without bias that begins as a mixture of channels, pixel by pixel; borders as `UpConv2d`'s."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__(inputs, outputs, 3, padding=1, bias=False)
+        start_smooth(self, CENTRE)
+
+    def forward(self, maps: Tensor) -> Tensor:
+        return convolve(maps, self.weight)
+
+
+def merged(weight: Tensor) -> Tensor:
+    """The kernel [in, out, 4, 4] of the transposed convolution that upsamples and applies `weight` [out, in, 3, 3]."""
+    flipped = weight.transpose(0, 1).flip(2, 3)
+    rows = functional.pad(flipped, (0, 0, 0, 1)) + functional.pad(flipped, (0, 0, 1, 0))
+    return functional.pad(rows, (0, 1)) + functional.pad(rows, (1, 0))
+
+
+BILINEAR = (0.25, 0.5, 0.25)
+"""What makes bilinear upsampling of nearest-neighbour upsampling."""
+CENTRE = (0.0, 1.0, 0.0)
+
+
+@torch.no_grad()
+def start_smooth(layer: nn.Conv2d, profile: tuple[float, float, float]) -> None:
+    """Begin as random mixtures of channels, each spread over the pixels by `profile`, with a little noise.
+
+    Independent weights begin as grain at every width of the maps, which short training does not unlearn.
+    """
+    spread = torch.outer(torch.tensor(profile), torch.tensor(profile))
+    mixture = torch.randn(layer.out_channels, layer.in_channels, 1, 1)
+    noise = NOISE * torch.randn_like(layer.weight) * spread.norm() / layer.weight[0, 0].numel() ** 0.5
+    layer.weight.copy_((mixture * spread + noise) * layer.in_channels**-0.5)
+    if isinstance(layer, SpectralConv2d):
+        layer.settle()
+
+
+class Gate(nn.Module):
+    """Skip-layer excitation: factors in (0, 1) [N, outputs, 1, 1] for the channels of a map, made of another map."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.factors = nn.Sequential(
+            nn.AdaptiveAvgPool2d(4),
+            SpectralConv2d(inputs, outputs, 4),
+            nn.SiLU(),
+            SpectralConv2d(outputs, outputs, 1),
+            nn.Sigmoid(),
+        )
+
+    def forward(self, maps: Tensor) -> Tensor:
+        factors: Tensor = self.factors(maps)
+        return factors
+
+
+class GLU(nn.Module):
+    """nn.GLU over the channels, whose gradient lies in memory as the maps do.
+
+    torch's own hands back channels_last maps as contiguous ones, which makes the batch norm before it six times slower
+    on a CPU.
+    """
+
+    def forward(self, maps: Tensor) -> Tensor:
+        gated: Tensor = _Glu.apply(maps)
+        return gated
+
+
+class _Glu(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, maps: Tensor) -> Tensor:
+        values, gates = maps.chunk(2, dim=1)
+        gates = gates.sigmoid()
+        gated = values * gates
+        ctx.save_for_backward(gated, gates)
+        return gated
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        gated, gates = ctx.saved_tensors
+        n, channels, *sides = gradient.shape
+        whole = torch.empty(
+            (n, 2 * channels, *sides), dtype=gated.dtype, device=gated.device, memory_format=torch.channels_last
+        )
+        torch.mul(gradient, gates, out=whole[:, :channels])
+        torch.mul(gradient * gated, 1 - gates, out=whole[:, channels:])
+        return whole

@@ -1,0 +1,292 @@
+"""FastGAN has the layers of its description, and its shortcuts give the numbers of the long way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from dfukit import ConfigError, ImageSpec, average, config, registry
+from dfukit.interfaces import Batch, Step
+from dfukit_fastgan.generator import ClassBatchNorm2d, Noise
+from dfukit_fastgan.layers import GLU, Gate, SpectralConv2d, UpConv2d
+from dfukit_fastgan.products import bordered, convolve, double
+
+LABEL = torch.tensor([0, 1])
+
+
+def build(kind: str, name: str = "fastgan", size: int = 32, **values: object) -> Any:
+    torch.manual_seed(0)
+    return registry.load().choose(kind, name, values).build(ImageSpec(size, 3, ("a", "b"), "a"))
+
+
+def described_generator(size: int) -> int:
+    """Parameters of the generator, counted from its description: z of 256, two classes."""
+    wide = {4: 1024, 8: 512, 16: 256, 32: 128, 64: 128, 128: 64, 256: 32}
+    norm = 2 * 2  # a factor and a summand for each class
+    count = 256 * 2 * wide[4] * 16 + norm * 2 * wide[4]
+    for place, side in enumerate(side for side in wide if 4 < side <= size):
+        count += wide[side // 2] * 2 * wide[side] * 9 + norm * 2 * wide[side]
+        if place % 2:  # a second convolution, and two scales of noise
+            count += wide[side] * 2 * wide[side] * 9 + norm * 2 * wide[side] + 2
+    for side in (4, 8, 16):
+        if 16 * side <= size:
+            count += wide[side] * wide[16 * side] * 16 + wide[16 * side] ** 2
+    return count + wide[size] * 3 * 9
+
+
+def described_critic(size: int) -> int:
+    """Parameters of the critic, its class projection and its decoders, counted from the description."""
+    wide = {4: 512, 8: 256, 16: 128, 32: 64, 64: 32, 128: 16, 256: 8}
+    norm = 2
+    count = 3 * wide[size] * 9
+    for side in (side for side in wide if side < size):
+        inputs, outputs = wide[2 * side], wide[side]
+        count += inputs * outputs * 16 + outputs * outputs * 9 + inputs * outputs + 3 * norm * outputs
+    for side in (4, 8, 16, 32):
+        if 8 * side <= size:
+            count += wide[8 * side] * wide[side] * 16 + wide[side] ** 2
+    count += 512 * 1024 + norm * 1024 + 1024 * 16
+    count += 3 * 64 * 16 + 64 * 128 * 16 + norm * 128 + 128 * 256 * 16 + norm * 256 + 256 * 16  # the picture at 32x32
+    count += 2 * 512
+    for channels, doublings in ((512, 4), (128, 2 if size == 64 else 3)):
+        for _ in range(doublings):
+            count += channels * channels * 9 + norm * channels
+            channels //= 2
+        count += channels * 3 * 9
+    return count
+
+
+@pytest.mark.parametrize("size", [64, 128, 256])
+def test_networks_have_the_shapes_and_parameters_of_the_description(size: int) -> None:
+    generator, critic = build("generator", size=size), build("critic", size=size)
+    assert generator.latent_size == 256
+    with torch.no_grad():
+        pictures = generator.eval()(torch.randn(2, 256), LABEL)
+        assert pictures.shape == (2, 3, size, size)
+        assert critic.features(pictures).shape == (2, 512, 4, 4)
+        assert critic(pictures, LABEL).shape == (2,)
+    counted = [sum(parameter.numel() for parameter in network.parameters()) for network in (generator, critic)]
+    assert counted == [described_generator(size), described_critic(size)]
+
+
+@pytest.mark.parametrize("size", [64, 128, 256])
+def test_small_maps_gate_the_maps_of_the_description(size: int) -> None:
+    of_generator = {64: (4, 64), 128: (8, 128), 256: (16, 256)}
+    of_critic = {256: (256, 32), 128: (128, 16), 64: (64, 8), 32: (32, 4)}
+    generator, critic = build("generator", size=size), build("critic", size=size)
+    expected = [of_generator[side] for side in of_generator if side <= size]
+    assert seen(generator, lambda: generator(torch.randn(2, 256), LABEL)) == expected
+    pictures = torch.rand(2, 3, size, size) * 2 - 1
+    assert seen(critic, lambda: critic(pictures, LABEL)) == [of_critic[side] for side in of_critic if side <= size]
+
+
+def seen(network: nn.Module, run: Callable[[], object]) -> list[tuple[int, int]]:
+    """Widths of the map that each gate is made of and of the map that it changes, in the order of their use."""
+    widths = []
+    for name, gate in network.named_modules():
+        if isinstance(gate, Gate):
+            gate.register_forward_pre_hook(
+                lambda _, arguments, side=int(name.rpartition(".")[2]): widths.append((arguments[0].shape[-1], side))
+            )
+    with torch.no_grad():
+        run()
+    return widths
+
+
+def test_a_shut_gate_shuts_its_map() -> None:
+    generator, latent = build("generator", size=64, width=8).eval(), torch.randn(2, 256)
+    generator.gates["64"].register_forward_hook(lambda module, arguments, factors: torch.zeros_like(factors))
+    with torch.no_grad():
+        assert generator(latent, LABEL).abs().max() == 0
+
+
+@pytest.mark.parametrize("side", [4, 8, 16])
+def test_upsampling_and_convolution_are_one(side: int) -> None:
+    layer, maps = UpConv2d(6, 10).double(), torch.randn(2, 6, side, side, dtype=torch.float64)
+    wider = functional.pad(functional.interpolate(maps, scale_factor=2), (1, 1, 1, 1), mode="replicate")
+    expected = functional.conv2d(wider, layer.weight)
+    assert torch.allclose(layer(maps), expected, atol=1e-12)
+
+
+@pytest.mark.parametrize("doubling", [False, True])
+def test_gradients_by_matrix_products_are_those_of_torch(doubling: bool) -> None:
+    maps, label = torch.randn(2, 64, 8, 8), torch.randn(2, 64, *(2 * [16 if doubling else 8]))
+    weight = torch.randn(64, 64, *(2 * [4 if doubling else 3]))
+    found = []
+    for own in (True, False):
+        leaves = [tensor.clone().requires_grad_() for tensor in (maps, weight)]
+        if own:
+            made = (double if doubling else convolve)(*leaves)
+            assert "Convolution" in type(made.grad_fn).__name__
+        elif doubling:
+            made = functional.conv_transpose2d(bordered(leaves[0]), leaves[1], stride=2, padding=3)
+        else:
+            made = functional.conv2d(bordered(leaves[0]), leaves[1])
+        found.append([made.detach(), *torch.autograd.grad((made * label).sum(), leaves)])
+    for mine, torchs in zip(*found, strict=True):
+        assert torch.allclose(mine, torchs, atol=1e-3, rtol=1e-4)
+
+
+def test_a_spectral_convolution_has_a_largest_singular_value_of_one() -> None:
+    layer = SpectralConv2d(6, 10, 3)
+    for _ in range(50):
+        layer(torch.zeros(1, 6, 3, 3))
+    largest = torch.linalg.svdvals(layer.weight.detach().flatten(1))[0]
+    assert layer.spectral_norm().item() == pytest.approx(largest.item(), rel=1e-4)
+    identity = torch.eye(54).view(54, 6, 3, 3)
+    matrix = layer.eval()(identity).flatten(1)
+    assert torch.linalg.svdvals(matrix)[0].item() == pytest.approx(1.0, rel=1e-4)
+
+
+def test_a_spectral_norm_before_a_batch_norm_would_change_nothing() -> None:
+    layer, maps = nn.Conv2d(4, 6, 3, bias=False).double(), torch.randn(8, 4, 5, 5, dtype=torch.float64)
+    found = []
+    for normalised in (False, True):
+        weight = layer.weight.detach().clone().requires_grad_()
+        norm = torch.linalg.svdvals(weight.flatten(1))[0] if normalised else 1.0
+        made = functional.batch_norm(functional.conv2d(maps, weight / norm), None, None, training=True, eps=1e-12)
+        made.pow(3).mean().backward()
+        found.append((made.detach(), weight.grad))
+    for plain, spectral in zip(*found, strict=True):
+        assert torch.allclose(plain, spectral, atol=1e-9)
+
+
+def test_the_gated_linear_unit_has_the_numbers_of_torchs_own() -> None:
+    maps = torch.randn(2, 6, 4, 4).contiguous(memory_format=torch.channels_last).requires_grad_()
+    weights = torch.randn(2, 3, 4, 4)
+    mine, torchs = GLU()(maps), functional.glu(maps, 1)
+    assert torch.allclose(mine, torchs)
+    gradients = [torch.autograd.grad((made * weights).sum(), maps)[0] for made in (mine, torchs)]
+    assert torch.allclose(*gradients, atol=1e-6)
+    assert gradients[0].is_contiguous(memory_format=torch.channels_last)
+
+
+def test_an_untrained_generator_draws_no_frame_and_no_grain() -> None:
+    generator, latent = build("generator", size=64, width=16), torch.randn(32, 256)
+    label = torch.arange(32) % 2
+    average.recompute_batch_norm(generator, latent, label)
+    with torch.no_grad():
+        grey = generator(latent, label).mean(1)
+    assert grey[:, 0].std() > 0.6 * grey[:, 8:-8, 8:-8].std()
+    laplacian = (
+        4 * grey[:, 1:-1, 1:-1] - grey[:, :-2, 1:-1] - grey[:, 2:, 1:-1] - grey[:, 1:-1, :-2] - grey[:, 1:-1, 2:]
+    )
+    assert laplacian.abs().mean() < 0.15 * grey.std()  # photographs have about 0.2, independent weights 0.9
+
+
+def test_the_length_of_a_latent_counts_only_below_that_of_noise() -> None:
+    generator, latent = build("generator", width=8).eval(), torch.randn(2, 256)
+    latent = latent / latent.square().mean(1, keepdim=True).sqrt()
+    with torch.no_grad():
+        assert torch.allclose(generator(latent, LABEL), generator(3 * latent, LABEL), atol=1e-5)
+        assert not torch.allclose(generator(latent, LABEL), generator(0.5 * latent, LABEL), atol=1e-3)
+
+
+def test_noise_is_injected_in_training_alone() -> None:
+    noise, maps = Noise(), torch.zeros(2, 5, 4, 4)
+    nn.init.ones_(noise.scale)
+    made = noise(maps)
+    assert torch.equal(made, made[:, :1].expand_as(made))
+    assert made.std() > 0.5
+    assert torch.equal(noise.eval()(maps), maps)
+
+
+def test_batch_norm_is_conditional_on_the_class() -> None:
+    norm = ClassBatchNorm2d(3, 2)
+    with torch.no_grad():
+        norm.factor.weight[1], norm.summand.weight[1] = 2.0, 5.0
+    maps, label = torch.randn(6, 3, 4, 4), torch.tensor([0, 1] * 3)
+    with torch.no_grad():
+        first, other = norm(maps, torch.zeros_like(label)), norm(maps, label)
+    assert torch.equal(other[::2], first[::2])
+    assert torch.allclose(other[1::2], 2 * first[1::2] + 5, atol=1e-5)
+
+
+def test_recomputed_statistics_are_those_of_the_drawn_maps() -> None:
+    generator, latent, label = build("generator", width=8), torch.randn(32, 256), torch.arange(32) % 2
+    average.recompute_batch_norm(generator, latent, label)
+    first = generator.begin(latent / latent.square().mean(1, keepdim=True).sqrt().clamp_min(1)).unflatten(1, (-1, 4, 4))
+    assert torch.allclose(generator.norm.norm.running_mean, first.mean((0, 2, 3)), atol=1e-4)
+
+
+def test_reconstruction_looks_at_the_whole_and_at_a_quadrant() -> None:
+    critic, real = build("critic", size=64, width=64), torch.rand(4, 3, 64, 64) * 2 - 1
+    made: dict[str, Tensor] = {}
+    for name in ("picture", "quadrant"):
+        getattr(critic, name).register_forward_hook(
+            lambda module, arguments, output, name=name: made.update({name: output})
+        )
+    step = Step(0, 3)
+    error = critic.auxiliary(real, step)
+    assert (made["picture"].shape, made["quadrant"].shape) == ((4, 3, 64, 64), (4, 3, 32, 32))
+    corners = [real[:, :, :32, :32], real[:, :, :32, 32:], real[:, :, 32:, :32], real[:, :, 32:, 32:]]
+    which = (step.uniform("quadrant", 4) * 4).long()
+    expected = torch.stack([corners[corner][place] for place, corner in enumerate(which.tolist())])
+    of_both = (made["picture"] - real).square().mean() + (made["quadrant"] - expected).square().mean()
+    assert error.item() == pytest.approx(of_both.item(), rel=1e-5)
+    assert build("critic", reconstruction=0.0, width=64).auxiliary(real, step) is None
+
+
+def test_reconstruction_is_learnt() -> None:
+    critic = build("critic", width=64)
+    real = functional.interpolate(torch.rand(8, 3, 4, 4) * 2 - 1, size=32, mode="bilinear")
+    optimiser = torch.optim.Adam(critic.parameters(), 2e-3)
+    errors = []
+    for index in range(40):
+        error = critic.auxiliary(real, Step(0, index))
+        optimiser.zero_grad()
+        error.backward()
+        optimiser.step()
+        errors.append(error.item())
+    assert sum(errors[-5:]) < 0.5 * sum(errors[:5])
+
+
+class Level(nn.Module):
+    """D(x) is the mean of x."""
+
+    def forward(self, images: Tensor, label: Tensor) -> Tensor:
+        return images.mean((1, 2, 3))
+
+
+def levels(*values: float) -> Tensor:
+    return torch.tensor(values).view(-1, 1, 1, 1).expand(-1, 3, 4, 4)
+
+
+def test_the_hinge_loss_is_its_formula() -> None:
+    batch = Batch(levels(0.95, 0.5, -0.3, 2.0), levels(-0.9, -2.0, 0.1, 0.4), torch.zeros(4, dtype=torch.int64))
+    step = Step(0, 1)
+    terms = build("loss", "hinge", jitter=0.0).critic(Level(), batch, step)
+    expected = (0.05 + 0.5 + 1.3 + 0.0) / 4 + (0.1 + 0.0 + 1.1 + 1.4) / 4
+    assert terms["loss"].item() == pytest.approx(expected, abs=1e-6)
+    assert build("loss", "hinge").generator(Level(), batch, step)["loss"].item() == pytest.approx(0.6, abs=1e-6)
+
+
+def test_margins_lie_between_four_fifths_and_one() -> None:
+    """With scores of 0 the loss is the mean of the margins, and a score of 1 is never within one."""
+    loss, label = build("loss", "hinge"), torch.zeros(4, dtype=torch.int64)
+    losses = [
+        loss.critic(Level(), Batch(levels(*[0.0] * 4), levels(*[-1.0] * 4), label), Step(0, index))["loss"].item()
+        for index in range(50)
+    ]
+    assert 0.8 <= min(losses) < 0.87
+    assert 0.93 < max(losses) <= 1.0
+    assert sum(losses) / 50 == pytest.approx(0.9, abs=0.02)
+
+
+def test_it_brings_all_that_it_trains_with() -> None:
+    made = config.resolve(registry.load(), flags={"generator": {"name": "fastgan"}, "data": {"path": "photographs"}})
+    assert (made.critic.name, made.loss.name, made.augmentation.name) == ("fastgan", "hinge", "diffaugment")
+    gan = made.gan
+    assert gan.flips
+    assert (gan.batch_size, gan.lr_generator, gan.lr_critic, gan.beta1, gan.beta2) == (8, 2e-4, 2e-4, 0.5, 0.999)
+    assert gan.steps == 10_000
+
+
+def test_a_size_that_is_no_power_of_two_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"gan\.size must be one of 16, 32, 64, 128, 256, 512, got 96"):
+        config.resolve(registry.load(), flags={"generator": {"name": "fastgan"}}, settings={"gan.size": 96})
