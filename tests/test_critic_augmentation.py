@@ -184,7 +184,7 @@ def test_the_probability_is_logged(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", BOTH)
 def test_real_and_fake_pictures_are_changed_in_both_steps(name: str, tmp_path: Path, monkeypatch: Any) -> None:
     chosen = registry.load().choose("augmentation", name, {})
-    kind, counts = type(chosen.build(IMAGE)), []
+    kind, counts = type(chosen.make(IMAGE)), []
     forward = kind.forward
 
     def counted(self: Any, images: Tensor, params: Any) -> Tensor:
