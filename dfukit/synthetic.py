@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +19,10 @@ from dfukit.interfaces import Step
 from dfukit.progress import Progress
 from dfukit.provenance import file_sha256
 from dfukit.release import Release
-from dfukit.rows import Rows
+from dfukit.rows import Pixels, Rows
 from dfukit.rundir import RunDir
 from dfukit.sample import LoadedGenerator, Samples
+from dfukit.scoring.entries import Entry
 from dfukit.world import ALONE, World
 
 
@@ -46,6 +47,43 @@ def save_samples(folder: RunDir, samples: Samples, distances: np.ndarray | None 
     samples.save(folder.synthetic, distances=distances)
 
 
+def measure_samples(
+    config: RunConfig,
+    images: ImageSet,
+    split: Split,
+    samples: Samples,
+    metrics: Sequence[Chosen],
+    compute: Compute,
+    progress: Progress,
+    world: World = ALONE,
+    keep: Path | None = None,
+    change: Callable[[Pixels], Pixels] = lambda pixels: pixels,
+) -> dict[str, Entry]:
+    """Metrics of synthetic pictures against the training and the test part, as `dfukit.scoring.score` gives them.
+
+    `change` is applied to the pictures of each set, real and synthetic alike, before they are measured.
+    """
+    pixels, parts = images.at(config.gan.size), {"train": split.train, "test": split.test}
+    return scoring.score(
+        {name: change(Rows(pixels, index)) for name, index in parts.items()},
+        change(samples.pixels),
+        metrics,
+        registry.load(),
+        extractor=config.score.extractor,
+        extractor_settings=config.extractors,
+        groups={name: images.groups[index] for name, index in parts.items()},
+        labels={**{name: images.labels[index] for name, index in parts.items()}, "synthetic": samples.labels},
+        classes=images.classes,
+        names={**{name: [images.paths[i] for i in index] for name, index in parts.items()}, "synthetic": samples.paths},
+        pictures=config.score.pictures,
+        compute=compute,
+        seed=config.run.seed,
+        progress=progress,
+        world=world,
+        keep=keep,
+    )
+
+
 def score_samples(
     config: RunConfig,
     folder: RunDir,
@@ -60,28 +98,9 @@ def score_samples(
 
     The pictures that are left come back, with the verdict of the release check. Those taken out go to `flagged/`.
     """
-    pixels, parts = images.at(config.gan.size), {"train": split.train, "test": split.test}
-    installed = registry.load()
 
-    def measure(metrics: Sequence[Chosen], of: Samples, keep: Path | None = None) -> dict[str, dict[str, Any]]:
-        return scoring.score(
-            {name: Rows(pixels, index) for name, index in parts.items()},
-            of.pixels,
-            metrics,
-            installed,
-            extractor=config.score.extractor,
-            extractor_settings=config.extractors,
-            groups={name: images.groups[index] for name, index in parts.items()},
-            labels={**{name: images.labels[index] for name, index in parts.items()}, "synthetic": of.labels},
-            classes=images.classes,
-            names={**{name: [images.paths[i] for i in index] for name, index in parts.items()}, "synthetic": of.paths},
-            pictures=config.score.pictures,
-            compute=compute,
-            seed=config.run.seed,
-            progress=progress,
-            world=world,
-            keep=keep,
-        )
+    def measure(metrics: Sequence[Chosen], of: Samples, keep: Path | None = None) -> dict[str, Entry]:
+        return measure_samples(config, images, split, of, metrics, compute, progress, world, keep)
 
     # Audit.
     audits = [metric for metric in config.metrics if metric.name == release.AUDIT]

@@ -98,15 +98,15 @@ def trial(who: str, seed: int, value: float | None, distance: float, reason: str
             "steps": 10,
             "kept_step": 8,
             "seconds": 60.0,
+            "seconds_of_evaluation": 20.0,
         },
         "parameters": {"generator": 1_500_000, "critic": 500_000},
-        "pictures_per_second": 12.0,
         "scores": {"kd": {**entry, "reason": reason}},
     }
 
 
 def test_the_table_holds_means_over_seeds_and_chooses_by_the_validation_part() -> None:
-    contestants = read_contestants(["lstm_wgan", "lstm_wgan,gan.ema=0.9"], preset=SMOKE)
+    contestants = read_contestants(["lstm_wgan", "lstm_wgan,gan.batch_size=16"], preset=SMOKE)
     one, other = (contestant.name for contestant in contestants)
     found = [
         trial(one, 0, 1.0, 0.5),
@@ -124,6 +124,9 @@ def test_the_table_holds_means_over_seeds_and_chooses_by_the_validation_part() -
     text = table.as_markdown(result)
     assert "| kd | 0.01 | 1.25 (1.15 to 1.35; seeds 1 to 1.5) | 2 (1.9 to 2.1) |" in text
     assert "| parameters, generator |  | 1.50 M | 1.50 M |" in text
+    # 10 steps in the 40 s that were no evaluations, each with batches of its own.
+    assert "| steps x batch |  | 10 x 8 | 10 x 16 |" in text
+    assert "| pictures/s |  | 2.0 | 4.0 |" in text
     assert f"{other}, seed 1, came to no end: the critic's loss became nan" in text
     assert "Gulrajani" in text
 

@@ -15,7 +15,8 @@ from dfukit import registry, settings
 from dfukit.config import SLOTS, RunConfig
 from dfukit.errors import ConfigError
 
-OWN = ("generator", "critic", "loss", "augmentation", "gan")
+PARTS = ("generator", "critic", "loss", "augmentation")
+OWN = (*PARTS, "gan")
 """Sections that a contestant may set; everything else is the same for all."""
 SHARED = ("run", "data", "sample", "score", "metric", "extractor")
 SHARED_OF_GAN = ("size", "extractor", "evaluate_pictures")

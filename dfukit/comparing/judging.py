@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from dfukit import registry, rundir, scoring, weights
+from dfukit import rundir, weights
 from dfukit.comparing.trials import Trial
 from dfukit.config import RunConfig
 from dfukit.device import Compute
@@ -15,7 +15,9 @@ from dfukit.errors import ConfigError
 from dfukit.images import ImageSet, Split
 from dfukit.progress import Progress
 from dfukit.provenance import file_sha256
+from dfukit.rows import Pixels
 from dfukit.sample import Samples, read_samples
+from dfukit.synthetic import measure_samples
 
 
 def judge(
@@ -29,7 +31,7 @@ def judge(
 ) -> dict[str, Any]:
     """Figures of a trial, from memory where its generator and what is asked are the same.
 
-    {"training", "parameters": {"generator", "critic"}, "pictures_per_second", "scores", "scores_smaller"}
+    {"training", "parameters": {"generator", "critic"}, "scores", "scores_smaller"}
     """
     run, place = trial.run, trial.place.parent / f"{trial.place.name}.json"
     asked = {
@@ -44,15 +46,12 @@ def judge(
             return dict(known["figures"])
     progress.say(f"judging {trial.name}")
     samples = read_samples(run, images.classes)
-    training = rundir.read_json(run.training)
-    seconds = training["seconds"] - training["seconds_of_evaluation"]
     figures = {
-        "training": training,
+        "training": rundir.read_json(run.training),
         "parameters": {
             kind: sum(parameter.numel() for parameter in weights.read(path, kind)[0].parameters())
             for kind, path in (("generator", run.generator_weights), ("critic", run.critic_weights))
         },
-        "pictures_per_second": training["steps"] * config.gan.batch_size / max(seconds, 1e-9),
         "scores": scores(config, images, split, samples, 1, compute, progress),
     }
     if smaller:
@@ -72,22 +71,8 @@ def scores(
     progress: Progress,
 ) -> Mapping[str, Any]:
     """As scores.json, of pictures reduced by a whole factor: real and synthetic ones in the same way."""
-    pixels = images.at(config.gan.size)
-    parts = {"train": split.train, "test": split.test}
-    found = scoring.score(
-        {name: reduced(np.asarray(pixels[index]), factor) for name, index in parts.items()},
-        reduced(samples.pixels, factor),
-        config.metrics,
-        registry.load(),
-        extractor=config.score.extractor,
-        extractor_settings=config.extractors,
-        groups={name: images.groups[index] for name, index in parts.items()},
-        labels={**{name: images.labels[index] for name, index in parts.items()}, "synthetic": samples.labels},
-        classes=images.classes,
-        pictures=config.score.pictures,
-        compute=compute,
-        seed=config.run.seed,
-        progress=progress,
+    found = measure_samples(
+        config, images, split, samples, config.metrics, compute, progress, change=lambda pixels: reduced(pixels, factor)
     )
     for entry in found.values():
         entry.pop("distances", None)
@@ -95,7 +80,7 @@ def scores(
     return found
 
 
-def reduced(pixels: np.ndarray, factor: int) -> np.ndarray:
+def reduced(pixels: Pixels, factor: int) -> Pixels:
     """uint8 [N, S, S, C] -> [N, S/factor, S/factor, C]: means of squares."""
     if factor == 1:
         return pixels

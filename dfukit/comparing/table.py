@@ -6,10 +6,7 @@ import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from dfukit.comparing.contestants import Contestant
-from dfukit.config import SLOTS
-
-PARTS = ("generator", "critic", "loss", "augmentation")
+from dfukit.comparing.contestants import PARTS, Contestant
 
 
 def result(
@@ -63,7 +60,7 @@ def _of(contestant: Contestant, trials: Sequence[Mapping[str, Any]]) -> dict[str
         "kept_steps": [one["training"]["kept_step"] for one in ended],
         "batch_size": contestant.config.gan.batch_size,
         "seconds": [one["training"]["seconds"] for one in ended],
-        "pictures_per_second": statistics.mean(one["pictures_per_second"] for one in ended),
+        "pictures_per_second": statistics.mean(_speed(contestant, one["training"]) for one in ended),
         "validation": {
             "metric": ended[0]["training"]["stopping_metric"],
             "value": statistics.mean(distances) if len(distances) == len(ended) else None,
@@ -71,6 +68,12 @@ def _of(contestant: Contestant, trials: Sequence[Mapping[str, Any]]) -> dict[str
         "scores": _pooled([one["scores"] for one in ended]),
         "scores_smaller": _pooled([one["scores_smaller"] for one in ended if "scores_smaller" in one]),
     }
+
+
+def _speed(contestant: Contestant, training: Mapping[str, Any]) -> float:
+    """Pictures in generator steps for each second of training, evaluations left out."""
+    seconds = training["seconds"] - training["seconds_of_evaluation"]
+    return float(training["steps"] * contestant.config.gan.batch_size / max(seconds, 1e-9))
 
 
 def _pooled(scores: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -105,8 +108,7 @@ def _citations(contestants: Sequence[Contestant]) -> dict[str, str]:
         config = contestant.config
         for chosen in (*(getattr(config, slot) for slot in PARTS), *config.metrics):
             if chosen.component.citation:
-                kind = SLOTS[chosen.kind][0] if chosen.kind in SLOTS else chosen.kind
-                found[f"{kind}/{chosen.name}"] = chosen.component.citation
+                found[f"{chosen.kind}/{chosen.name}"] = chosen.component.citation
     return found
 
 
