@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import pickle
 import re
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -224,6 +225,21 @@ def test_an_interrupt_exits_130(ask: Ask, monkeypatch: pytest.MonkeyPatch) -> No
 
     monkeypatch.setattr("dfukit.registry.load", interrupted)
     assert_one_line(ask("run", "--preset", "smoke"), 130, "interrupted")
+
+
+def test_an_interrupt_within_exec_exits_130(tmp_path: Path) -> None:
+    # Python itself would end by SIGINT then, although the interrupt was caught.
+    (tmp_path / "one.py").write_text(
+        """
+import sys
+from dfukit import cli, registry
+registry.load = lambda *_, **__: exec("raise KeyboardInterrupt")
+sys.argv = ["dfukit", "run", "--preset", "smoke"]
+cli.main()
+"""
+    )
+    ended = subprocess.run([sys.executable, "-m", "one"], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert_one_line((ended.returncode, ended.stdout, ended.stderr), 130, "interrupted")
 
 
 def test_an_internal_error_is_one_line_and_exits_1(ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:

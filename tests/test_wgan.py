@@ -43,14 +43,14 @@ def test_the_reference_critic_has_the_published_shape() -> None:
     assert critic(torch.zeros(2, 3, 128, 128), torch.tensor([0, 1])).shape == (2,)
 
 
-@pytest.mark.parametrize("unroll", ["cells", "once"])
+@pytest.mark.parametrize("unroll", ["cells", "once", "none"])
 @pytest.mark.parametrize("size", [16, 32, 64])
 def test_every_size_and_reading_of_the_generator_makes_pictures(size: int, unroll: str) -> None:
     generator = build("generator", "lstm_wgan", size=size, lstm_hidden=16, unroll=unroll)
     assert generator(torch.randn(3, 100), torch.tensor([0, 1, 0])).shape == (3, 3, size, size)
 
 
-@pytest.mark.parametrize("unroll", ["cells", "once"])
+@pytest.mark.parametrize("unroll", ["cells", "once", "none"])
 def test_latent_and_label_both_matter(unroll: str) -> None:
     generator = build("generator", "lstm_wgan", lstm_hidden=16, unroll=unroll).eval()
     latent = torch.randn(1, 100)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import atexit
 import importlib
 import os
+import signal
 import sys
 import threading
 
@@ -100,4 +102,8 @@ def _fail(text: str, code: int) -> None:
     rank = os.environ.get("RANK", "0")
     where = "" if rank == "0" else f" in process {rank}"  # of those that torchrun started
     click.echo(f"Error{where}: {text}", err=True)
+    if code == 130 and hasattr(signal, "pthread_sigmask"):
+        # Where an interruption fell into exec() of a text (dataclasses do that while torch is imported), Python kills
+        # itself by SIGINT at its end, although the interruption was caught; with SIGINT blocked it ends by our code.
+        atexit.register(signal.pthread_sigmask, signal.SIG_BLOCK, {signal.SIGINT})
     sys.exit(code)

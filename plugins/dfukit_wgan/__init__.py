@@ -23,7 +23,9 @@ class LstmGeneratorSettings:
     dropout: float = real(0.3, "dropout between the LSTM's layers", low=0.0, high=0.95)
     embedding: int = whole(32, "length of the embeddings of a cell's position and of the class", low=1, high=512)
     unroll: str = choice(
-        "cells", ("cells", "once"), "cells: the LSTM runs over the 64 cells; once: one step, then a linear map to them"
+        "cells",
+        ("cells", "once", "none"),
+        "cells: the LSTM runs over the 64 cells; once: one step, then a linear map to them; none: that map alone",
     )
 
     def check(self, size: int) -> None:

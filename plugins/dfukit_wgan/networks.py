@@ -21,30 +21,44 @@ class LstmGenerator(Generator):
 
     The LSTM walks the 64 cells row by row, each second row backwards (serpentine), so that neighbours in the sequence
     are neighbours in the picture. Its input at cell t is [latent, position embedding t, class embedding], its initial
-    state a linear map of the latent.
+    state a linear map of the latent. With `unroll` "once" it makes one step, of whose output a linear map makes the 64
+    cells; with "none" there is no LSTM, and a linear map of [latent, class embedding] makes them.
     """
 
     def __init__(self, settings: LstmGeneratorSettings, image: ImageSpec) -> None:
         super().__init__()
         self.latent_size = settings.latent_size
         self.layers, self.hidden = settings.lstm_layers, settings.lstm_hidden
-        self.once = settings.unroll == "once"
         cells = GRID * GRID
-        self.position = nn.Embedding(1 if self.once else cells, settings.embedding)
+        self.recurrent = settings.unroll != "none"
+        if self.recurrent:
+            self.position = nn.Embedding(cells if settings.unroll == "cells" else 1, settings.embedding)
         self.label = nn.Embedding(len(image.classes), settings.embedding)
-        self.state = nn.Linear(settings.latent_size, 2 * self.layers * self.hidden)
-        self.lstm = nn.LSTM(
-            settings.latent_size + 2 * settings.embedding,
-            self.hidden,
-            self.layers,
-            dropout=settings.dropout if self.layers > 1 else 0.0,
-            batch_first=True,
-        )
-        self.spread = nn.Linear(self.hidden, cells * self.hidden) if self.once else nn.Identity()
+        read = settings.latent_size + settings.embedding
+        if self.recurrent:
+            self.state = nn.Linear(settings.latent_size, 2 * self.layers * self.hidden)
+            self.lstm = nn.LSTM(
+                read + settings.embedding,
+                self.hidden,
+                self.layers,
+                dropout=settings.dropout if self.layers > 1 else 0.0,
+                batch_first=True,
+            )
+            read = self.hidden
+        self.spread = nn.Identity() if settings.unroll == "cells" else nn.Linear(read, cells * self.hidden)
         self.register_buffer("order", _serpentine(GRID), persistent=False)
         self.decode = _decoder(self.hidden, image)
 
     def forward(self, latent: Tensor, label: Tensor) -> Tensor:
+        outputs = self._outputs(latent, label) if self.recurrent else torch.cat([latent, self.label(label)], dim=1)
+        n = len(latent)
+        cells = self.spread(outputs).view(n, GRID * GRID, self.hidden)
+        grid = cells[:, self.order].view(n, GRID, GRID, self.hidden).permute(0, 3, 1, 2)
+        images: Tensor = self.decode(grid)
+        return images
+
+    def _outputs(self, latent: Tensor, label: Tensor) -> Tensor:
+        """What the LSTM says at each step: [N, 64 or 1, hidden]."""
         n, steps = len(latent), self.position.num_embeddings
         inputs = torch.cat(
             [
@@ -55,11 +69,8 @@ class LstmGenerator(Generator):
             dim=2,
         )
         state = self.state(latent).view(n, 2, self.layers, self.hidden).permute(1, 2, 0, 3).contiguous()
-        outputs, _ = self.lstm(inputs, (state[0], state[1]))
-        cells = self.spread(outputs).view(n, GRID * GRID, self.hidden)
-        grid = cells[:, self.order].view(n, GRID, GRID, self.hidden).permute(0, 3, 1, 2)
-        images: Tensor = self.decode(grid)
-        return images
+        outputs: Tensor = self.lstm(inputs, (state[0], state[1]))[0]
+        return outputs
 
 
 def _serpentine(side: int) -> Tensor:
