@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
+import copy
+from typing import TypeVar
+
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
+
+Network = TypeVar("Network", bound=nn.Module)
+
+
+def begin(network: Network) -> Network:
+    """A copy to be moved, without gradients."""
+    average = copy.deepcopy(network).requires_grad_(False)
+    for module in average.modules():
+        if isinstance(module, nn.RNNBase):
+            module.flatten_parameters()  # copying puts its weights apart, of which cuDNN complains at each call
+    return average
 
 
 @torch.no_grad()
 def move(average: nn.Module, network: nn.Module, decay: float) -> None:
     """average <- decay * average + (1 - decay) * network; buffers are copied."""
     torch._foreach_lerp_(list(average.parameters()), list(network.parameters()), 1 - decay)
-    for mine, theirs in zip(average.buffers(), network.buffers(), strict=True):
-        mine.copy_(theirs)
+    if buffers := list(average.buffers()):
+        torch._foreach_copy_(buffers, list(network.buffers()))
 
 
 @torch.no_grad()

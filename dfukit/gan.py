@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -83,7 +82,7 @@ def train(
     generator: Generator = _to(config.generator.build(image), device)
     critic: Critic = _to(config.critic.build(image), device)
     _check_finite(generator, config.generator, device)
-    averaged = copy.deepcopy(generator).requires_grad_(False)
+    averaged = average.begin(generator)
     loss: Loss = config.loss.build(image)
     check_pair(config, loss, critic)
     augmentation: Augmentation = config.augmentation.build(image)

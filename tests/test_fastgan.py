@@ -137,10 +137,19 @@ def test_a_spectral_convolution_has_a_largest_singular_value_of_one() -> None:
     for _ in range(50):
         layer(torch.zeros(1, 6, 3, 3))
     largest = torch.linalg.svdvals(layer.weight.detach().flatten(1))[0]
-    assert layer.spectral_norm().item() == pytest.approx(largest.item(), rel=1e-4)
+    assert torch.allclose(layer.normalised() * largest, layer.weight, rtol=1e-4)
     identity = torch.eye(54).view(54, 6, 3, 3)
     matrix = layer.eval()(identity).flatten(1)
     assert torch.linalg.svdvals(matrix)[0].item() == pytest.approx(1.0, rel=1e-4)
+
+
+def test_a_spectral_norm_has_the_gradient_of_its_formula() -> None:
+    layer = SpectralConv2d(3, 5, 2).double().eval()
+    factors, left = torch.randn_like(layer.weight), layer.left
+    (mine,) = torch.autograd.grad((layer.normalised() * factors).sum(), layer.weight)
+    direct = layer.weight / (layer.weight.permute(0, 2, 3, 1).flatten(1).t() @ left).norm()
+    (of_formula,) = torch.autograd.grad((direct * factors).sum(), layer.weight)
+    assert torch.allclose(mine, of_formula, atol=1e-12)
 
 
 def test_a_spectral_norm_before_a_batch_norm_would_change_nothing() -> None:

@@ -6,13 +6,13 @@ import math
 from collections.abc import Mapping
 
 import torch
-from kornia.geometry.transform import warp_affine
 from torch import Tensor
 
 from dfukit.component import ImageSpec
 from dfukit.interfaces import Augmentation, Step
 from dfukit_augment import AdaSettings
 from dfukit_augment.colour import change, chosen, either_way
+from dfukit_augment.warping import warped
 
 REMEMBERED = 256
 """Pictures over which the sign of scores is averaged: a single small batch has a mean sign of nearly -1 or 1."""
@@ -52,9 +52,7 @@ class Ada(Augmentation):
         scale = (1 + strength.zoom) ** (made[:, 3] * either_way(far[:, 3]))
         mirror = 1 - 2 * made[:, 0] * (far[:, 0] < 0.5)
         shift = made[:, 4:5] * either_way(far[:, 4:6]) * strength.translation * wide
-        images = warp_affine(
-            images, _about_the_centre(angle, scale, mirror, shift, wide), (wide, wide), padding_mode="reflection"
-        )
+        images = warped(images, _about_the_centre(angle, scale, mirror, shift, wide))
 
         colours = (made[:, 5:] * either_way(far[:, 6:])).view(-1, 3, 1, 1, 1)
         return change(

@@ -11,6 +11,7 @@ from torch import Tensor
 from dfukit.component import ImageSpec
 from dfukit.interfaces import Augmentation, Step
 from dfukit_augment import NoSettings, WoundSettings
+from dfukit_augment.warping import warped
 
 
 class Unchanged(Augmentation):
@@ -26,16 +27,25 @@ class Unchanged(Augmentation):
         return images
 
 
+class TwiceDifferentiable(K.RandomAffine):
+    """kornia's, with gradients of gradients in every version of torch."""
+
+    def apply_transform(
+        self, input: Tensor, params: Any, flags: dict[str, Any], transform: Tensor | None = None
+    ) -> Tensor:
+        assert transform is not None
+        return warped(input, transform[:, :2])
+
+
 class Wound(Augmentation):
     """Rotation, zoom, flips and contrast; what comes in from outside a picture is its mirror image, never black."""
 
     def __init__(self, settings: WoundSettings, image: ImageSpec) -> None:
         self.image = image
         self.pipeline = K.AugmentationSequential(
-            K.RandomAffine(
+            TwiceDifferentiable(
                 degrees=settings.rotation,
                 scale=(1 - settings.zoom, 1 + settings.zoom),
-                padding_mode="reflection",
                 p=1.0,
             ),
             K.RandomHorizontalFlip(p=settings.horizontal_flip),

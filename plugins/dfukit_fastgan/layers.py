@@ -20,6 +20,10 @@ START = 10
 """Power iterations with which a spectral norm begins; then one for each forward pass in training."""
 NOISE = 0.3
 """Share of independent noise in the first weights of smooth convolutions."""
+ADDED_UP = ((0.0, 0.0, 1.0), (0.0, 1.0, 1.0), (1.0, 1.0, 0.0), (1.0, 0.0, 0.0))
+"""Which rows of a 3x3 kernel are added up in each row of the 4x4 one, and which columns in each column."""
+POOLED = 4
+"""Width of the map that a gate is made of."""
 MERGED_FROM = 8
 """Width of the map from which on upsampling and convolution are one: below, the larger kernel costs more."""
 
@@ -27,7 +31,7 @@ MERGED_FROM = 8
 class SpectralConv2d(nn.Conv2d):
     """A convolution without bias, its weight divided by its largest singular value (Miyato et al. 2018, algorithm 1).
 
-    The largest singular value of the weight as a matrix [out, in * k * k] is |W^T u|, u being its left singular vector.
+    The largest singular value of the weight as a matrix [out, k * k * in] is |W^T u|, u being its left singular vector.
     """
 
     left: Tensor
@@ -42,23 +46,56 @@ class SpectralConv2d(nn.Conv2d):
     def settle(self) -> None:
         """Find the singular vector of weights that were just set."""
         for _ in range(START):
-            self._iterate(self.weight.flatten(1))
+            self._iterate(_as_matrix(self.weight))
 
     def forward(self, maps: Tensor) -> Tensor:
-        return self._conv_forward(maps, self.weight / self.spectral_norm(), None)
+        return self._conv_forward(maps, self.normalised(), None)
 
-    def spectral_norm(self) -> Tensor:
-        """The largest singular value, a scalar that carries a gradient."""
-        with torch.autocast(self.weight.device.type, enabled=False):
-            matrix = self.weight.flatten(1)
-            if self.training:
-                self._iterate(matrix)
-            # A copy, as the next pass moves it before this one's gradient is asked for.
-            return (matrix.t() @ self.left.clone()).norm()
+    def normalised(self) -> Tensor:
+        """The weight divided by its largest singular value, which carries a gradient too."""
+        if self.training:
+            with torch.autocast(self.weight.device.type, enabled=False):
+                self._iterate(_as_matrix(self.weight))
+        divided: Tensor = _DividedBySpectralNorm.apply(self.weight, self.left)
+        return divided
 
     @torch.no_grad()
     def _iterate(self, matrix: Tensor) -> None:
-        self.left.copy_(functional.normalize(matrix @ (matrix.t() @ self.left), dim=0))
+        torch.mv(matrix, torch.mv(matrix.t(), self.left), out=self.left)
+        self.left.div_(self.left.norm())
+
+
+class _DividedBySpectralNorm(torch.autograd.Function):
+    """W / s with s = |W^T u|, u being held fixed; the derivative of s by W is u v^T with v = W^T u / s.
+
+    Written out, it takes half as many operations as autograd's, which is what small layers cost on a GPU.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, weight: Tensor, left: Tensor) -> Tensor:
+        with torch.autocast(weight.device.type, enabled=False):
+            right = torch.mv(_as_matrix(weight).t(), left)
+            norm = right.norm()
+            divided = weight / norm
+        # A copy of u, as the next pass moves it before this one's gradient is asked for.
+        ctx.save_for_backward(divided, left.clone(), right, norm)
+        return divided
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> Any:
+        divided, left, right, norm = ctx.saved_tensors
+        # d(W/s) = dW / s - W/s * ds / s
+        matrix = _as_matrix(gradient)
+        share = torch.dot(matrix.flatten(), _as_matrix(divided).flatten()) / norm
+        of_weight = torch.addr(matrix / norm, left, right * (share / norm), alpha=-1)
+        outputs, inputs, height, width = gradient.shape
+        return of_weight.view(outputs, height, width, inputs).permute(0, 3, 1, 2), None
+
+
+def _as_matrix(weight: Tensor) -> Tensor:
+    """[out, in, k, k] -> [out, k * k * in], which takes no copy in the memory layout of training, channels_last."""
+    return weight.permute(0, 2, 3, 1).flatten(1)
 
 
 class UpConv2d(nn.Conv2d):
@@ -69,14 +106,25 @@ class UpConv2d(nn.Conv2d):
     The border goes on outside of the map: zeros there begin as a grey frame around the pictures.
     """
 
+    added_up: Tensor
+    """[9, 16]"""
+
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__(inputs, outputs, 3, padding=1, bias=False)
+        rows = torch.tensor(ADDED_UP)
+        self.register_buffer("added_up", torch.kron(rows, rows).t().contiguous(), persistent=False)
         start_smooth(self, BILINEAR)
 
     def forward(self, maps: Tensor) -> Tensor:
         if maps.shape[-1] < MERGED_FROM:
             return convolve(functional.interpolate(maps, scale_factor=2), self.weight)
-        return double(maps, merged(self.weight))
+        return double(maps, self.merged())
+
+    def merged(self) -> Tensor:
+        """The kernel [in, out, 4, 4] of the transposed convolution: each of its numbers is a sum of the 3x3 one's."""
+        outputs, inputs = self.weight.shape[:2]
+        kernel = torch.mm(self.weight.transpose(0, 1).reshape(-1, 9), self.added_up)
+        return kernel.view(inputs, outputs, 4, 4)
 
 
 class Conv2d(nn.Conv2d):
@@ -88,13 +136,6 @@ class Conv2d(nn.Conv2d):
 
     def forward(self, maps: Tensor) -> Tensor:
         return convolve(maps, self.weight)
-
-
-def merged(weight: Tensor) -> Tensor:
-    """The kernel [in, out, 4, 4] of the transposed convolution that upsamples and applies `weight` [out, in, 3, 3]."""
-    flipped = weight.transpose(0, 1).flip(2, 3)
-    rows = functional.pad(flipped, (0, 0, 0, 1)) + functional.pad(flipped, (0, 0, 1, 0))
-    return functional.pad(rows, (0, 1)) + functional.pad(rows, (1, 0))
 
 
 BILINEAR = (0.25, 0.5, 0.25)
@@ -117,20 +158,23 @@ def start_smooth(layer: nn.Conv2d, profile: tuple[float, float, float]) -> None:
 
 
 class Gate(nn.Module):
-    """Skip-layer excitation: factors in (0, 1) [N, outputs, 1, 1] for the channels of a map, made of another map."""
+    """Skip-layer excitation: factors in (0, 1) [N, outputs, 1, 1] for the channels of a map, made of another map.
+
+    That map is a multiple of four pixels wide.
+    """
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
         self.factors = nn.Sequential(
-            nn.AdaptiveAvgPool2d(4),
-            SpectralConv2d(inputs, outputs, 4),
+            SpectralConv2d(inputs, outputs, POOLED),
             nn.SiLU(),
             SpectralConv2d(outputs, outputs, 1),
             nn.Sigmoid(),
         )
 
     def forward(self, maps: Tensor) -> Tensor:
-        factors: Tensor = self.factors(maps)
+        # Adaptive pooling would give the same, more slowly on a GPU.
+        factors: Tensor = self.factors(functional.avg_pool2d(maps, maps.shape[-1] // POOLED))
         return factors
 
 
