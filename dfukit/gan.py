@@ -147,8 +147,9 @@ def train(
 
         def score(images: Tensor, label: Tensor) -> Tensor:
             params = augmentation.draw(len(images), alone, f"augment {next(calls)}")
+            seen = augmentation.forward((images + 1) / 2, params) * 2 - 1  # in full precision: places are numbers, too
             with compute.autocast():
-                scores: Tensor = critic(augmentation.forward((images + 1) / 2, params) * 2 - 1, label)
+                scores: Tensor = critic(seen, label)
             return scores
 
         return score

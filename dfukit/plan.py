@@ -118,8 +118,9 @@ def gan_step(config: RunConfig, image: ImageSpec, critic: Critic, compute: Compu
 
     def score(images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         changes = augmentation.draw(len(images), Step(0, 0))
+        seen = augmentation.forward((images + 1) / 2, changes) * 2 - 1
         with compute.autocast():
-            scores: torch.Tensor = critic(augmentation.forward((images + 1) / 2, changes) * 2 - 1, labels)
+            scores: torch.Tensor = critic(seen, labels)
         return scores
 
     def one(index: int) -> None:

@@ -83,6 +83,7 @@ def small(**settings: Any) -> RunConfig:
         "gan.steps": 8,
         "gan.evaluate_every": 2,
         "gan.patience": 0,
+        "run.device": "cpu",
         "run.precision": "fp32",
         **settings,
     }

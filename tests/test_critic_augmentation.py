@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import small_gan
 import torch
 from small_gan import CPU, IMAGE, pictures
 from torch import Tensor
@@ -197,3 +198,25 @@ def test_real_and_fake_pictures_are_changed_in_both_steps(name: str, tmp_path: P
     made = config.resolve(registry.load(), preset="smoke", settings=settings)
     gan.train(made, IMAGE, pictures(), CPU, RunDir(tmp_path), {}, None, Silent())
     assert counts == [(8, False), (8, False), (8, True)]
+
+
+def test_places_are_exact_under_autocast() -> None:
+    ada = build("ada")
+    params, images = ada.draw(4, Step(0, 0)), some(4)
+    exact = ada.forward(images, params)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.allclose(ada.forward(images, params), exact, atol=1e-2)
+
+
+def test_pictures_are_changed_in_full_precision(tmp_path: Path, monkeypatch: Any) -> None:
+    halved: list[bool] = []
+
+    def look(self: Any, images: Tensor, params: Any) -> Tensor:
+        halved.append(torch.is_autocast_enabled("cpu"))
+        return images
+
+    monkeypatch.setattr("dfukit_augment.pipelines.Unchanged.forward", look)
+    settings = {"generator.name": "fastgan", "augmentation.name": "none", "run.precision": "bf16", "gan.steps": 1}
+    small_gan.train(tmp_path, **{**small_gan.OTHERS["fastgan"], **settings})
+    assert halved
+    assert not any(halved)

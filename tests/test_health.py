@@ -329,7 +329,7 @@ def test_an_augmentation_draws_for_all_pictures_that_are_scored_together(tmp_pat
             return step.uniform(purpose, n, 1, 1, 1)
 
         def forward(self, images: torch.Tensor, params: torch.Tensor) -> torch.Tensor:
-            return images * params
+            return images * params.to(images)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(dfukit_augment.pipelines, "Unchanged", Numbers)
