@@ -333,16 +333,20 @@ def _samples(folder: RunDir, images: ImageSet, split: Split, size: int, rng: np.
         first, second = training[rng.integers(len(training), size=2)]
         return np.clip((first + second) / 2 + rng.normal(0, 12, first.shape), 0, 255).astype(np.uint8)
 
-    for step in STEPS:
-        rows = [np.concatenate([picture() for _ in range(8)], 1) for _ in range(8)]
-        rundir.write_bytes(folder.sample_grid(step), _png(np.concatenate(rows)))
+    for path, rows in (
+        *((folder.sample_grid(step), 8) for step in STEPS),
+        (folder.class_sheet, 2),
+        (folder.interpolation_sheet, 4),
+    ):
+        sheet = np.concatenate([np.concatenate([picture() for _ in range(8)], 1) for _ in range(rows)])
+        rundir.write_bytes(path, _png(sheet))
     rundir.write_bytes(folder.generator_weights, b"no weights, but a file with a digest")
-    rows = []
+    made = []
     for number in range(16):
         label = images.classes[number % len(images.classes)]
-        rows.append({**_written(folder, folder.synthetic, picture(), label, number), "note": "synthetic"})
-        rows[-1]["nearest_training_distance"] = f"{0.2 + number / 100}"
-    manifest.write(folder.manifest, manifest.COLUMNS, rows)
+        made.append({**_written(folder, folder.synthetic, picture(), label, number), "note": "synthetic"})
+        made[-1]["nearest_training_distance"] = f"{0.2 + number / 100}"
+    manifest.write(folder.manifest, manifest.COLUMNS, made)
 
 
 def _written(folder: RunDir, place: Path, pixels: np.ndarray, label: str, number: int) -> dict[str, object]:

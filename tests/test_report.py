@@ -450,6 +450,19 @@ def test_grids_are_thinned_out_evenly(run: Finished) -> None:
     assert captions == ["step 100", "step 500", "step 900", "step 1,200", "step 1,600", "step 2,000"]
 
 
+def test_classes_and_ways_between_pictures_are_shown_where_they_were_drawn(run: Finished) -> None:
+    heading = "Classes, and ways between pictures"
+    page = written(run)
+    assert heading in page
+    shapes = [one.shape for one in decoded(page)]
+    assert (2 * SIZE, 8 * SIZE, 3) in shapes
+    assert (4 * SIZE, 8 * SIZE, 3) in shapes
+    assert heading not in written(run, share=True)
+    run.folder.class_sheet.unlink()
+    run.folder.interpolation_sheet.unlink()
+    assert heading not in written(run)
+
+
 @pytest.mark.parametrize(
     ("value", "text"),
     [(0.41234, "0.4123"), (28.1234, "28.12"), (1234.5, "1,234"), (-0.5, "−0.5"), (0.0, "0"), (1.23e-7, "1.230e−07")],

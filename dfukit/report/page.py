@@ -70,6 +70,7 @@ def report(
         real=[] if share else pictures.real_pictures(images, split, size),
         synthetic=pictures.synthetic_pictures(facts, images.classes) if released or not share else [],
         grids=[] if share else pictures.sample_grids(folder),
+        sheets=[] if share else pictures.sheets(folder),
         neighbours=None if share else pictures.neighbours(folder, images, split, size, step),
         flagged=[] if share else pictures.flagged(facts, images, size),
         thumbnail=pictures.THUMBNAIL,

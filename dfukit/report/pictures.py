@@ -106,6 +106,15 @@ def sample_grids(folder: RunDir) -> list[Shown]:
     ]
 
 
+def sheets(folder: RunDir) -> list[Shown]:
+    """What the kept generator makes of a latent in each class, and on the way from one latent to another."""
+    both = (
+        (folder.class_sheet, "Each row a class, each column a latent"),
+        (folder.interpolation_sheet, "Each row a way from one latent to another"),
+    )
+    return [Shown(uri(read_pixels(path), GRID_WIDTH), text, text.lower()) for path, text in both if path.is_file()]
+
+
 def grid_steps(folder: RunDir) -> list[int]:
     return sorted(int(path.stem) for path in folder.samples.glob("*.png") if path.stem.isdigit())
 
