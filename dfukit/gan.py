@@ -14,15 +14,16 @@ from attrs import evolve, frozen
 from torch import Tensor, nn
 
 from dfukit import average, drawn, rundir, schedule, sheets, weights
-from dfukit.component import Chosen, ImageSpec
+from dfukit.component import ImageSpec
 from dfukit.config import RunConfig
 from dfukit.descent import Descent, Terms, finite, scalars
 from dfukit.device import Compute
-from dfukit.errors import ConfigError, PluginError, WeightsError
+from dfukit.errors import ConfigError, WeightsError
 from dfukit.health import Health
 from dfukit.interfaces import Augmentation, Batch, Critic, Generator, Loss, Scorer, Step
 from dfukit.interrupt import StopRequest
 from dfukit.judge import Judge
+from dfukit.pairing import check_finite, check_pair
 from dfukit.portions import Portions
 from dfukit.progress import Progress
 from dfukit.recovery import Recovery
@@ -81,7 +82,7 @@ def train(
     torch.manual_seed(Step(seed, 0).seed_of("initial weights"))
     generator: Generator = _to(config.generator.build(image), device)
     critic: Critic = _to(config.critic.build(image), device)
-    _check_finite(generator, config.generator, device)
+    check_finite(generator, config.generator, device)
     averaged = average.begin(generator)
     loss: Loss = config.loss.build(image)
     check_pair(config, loss, critic)
@@ -265,15 +266,6 @@ def train(
     )
 
 
-def check_pair(config: RunConfig, loss: Loss, critic: Critic) -> None:
-    """Raise ConfigError where the loss cannot train the critic."""
-    if loss.per_picture and not critic.per_picture:
-        raise ConfigError(
-            f"loss {config.loss.name} takes gradients of single pictures' scores, and critic {config.critic.name} "
-            "mixes the pictures of a batch: name another critic or another loss"
-        )
-
-
 def _fit_budget(
     settings: GanSettings,
     done: int,
@@ -305,17 +297,6 @@ def _fit_budget(
         f"after each {fitted.evaluate_every}"
     )
     return fitted
-
-
-@torch.no_grad()
-def _check_finite(generator: Generator, chosen: Chosen, device: torch.device) -> None:
-    """Raises PluginError where pictures are no numbers before any training: no lower learning rate helps there."""
-    latent = Step(0, 0).normal("first look", 2, generator.latent_size)
-    generator.eval()  # a look leaves no trace in batch norms
-    pictures = generator(latent.to(device), torch.zeros(2, dtype=torch.int64, device=device))
-    generator.train()
-    if not pictures.isfinite().all():
-        raise PluginError(f"{chosen} draws numbers that are not finite before any training")
 
 
 def _take_weights(network: nn.Module, path: Path) -> None:

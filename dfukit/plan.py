@@ -20,9 +20,9 @@ from dfukit.component import ImageSpec
 from dfukit.config import RunConfig
 from dfukit.device import Compute
 from dfukit.errors import DataError
-from dfukit.gan import check_pair
 from dfukit.images.find import check_root
 from dfukit.interfaces import Augmentation, Batch, Critic, Generator, Loss, Parts, Step
+from dfukit.pairing import check_pair
 from dfukit.settings import seconds
 from dfukit.weights import Description
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from dfukit import cli
+
+Ask = Callable[..., tuple[int, str, str]]
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 
@@ -36,3 +40,18 @@ def offline(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A cache for the module, and no internet."""
     monkeypatch.setenv("DFUKIT_CACHE_DIR", str(cache))
     monkeypatch.setenv("DFUKIT_OFFLINE", "1")
+
+
+@pytest.fixture
+def ask(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Ask:
+    """Run a `dfukit` command; its exit code, standard output and standard error come back."""
+
+    def run(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["dfukit", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        captured = capsys.readouterr()
+        code = ended.value.code
+        return (code if isinstance(code, int) else 0), captured.out, captured.err
+
+    return run

@@ -14,28 +14,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dfukit import cli
-
 Answer = tuple[int, str, str]
 Ask = Callable[..., Answer]
 
 
-@pytest.fixture
-def ask(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Ask:
-    """Run a command in an empty folder; its exit code, standard output and standard error come back."""
+@pytest.fixture(autouse=True)
+def _in_an_empty_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("DFUKIT_CACHE_DIR", str(tmp_path / "cache"))
     monkeypatch.setenv("DFUKIT_OFFLINE", "1")
     monkeypatch.chdir(tmp_path)
-
-    def run(*arguments: object) -> Answer:
-        monkeypatch.setattr(sys, "argv", ["dfukit", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        captured = capsys.readouterr()
-        code = ended.value.code
-        return (code if isinstance(code, int) else 0), captured.out, captured.err
-
-    return run
 
 
 @pytest.fixture

@@ -14,28 +14,13 @@ import moody
 import pytest
 
 import dfukit
-from dfukit import PluginError, cli, registry
+from dfukit import PluginError, registry
 from dfukit.rundir import RunDir
 
 pytestmark = pytest.mark.usefixtures("offline")
 
 Ask = Callable[..., tuple[int, str, str]]
 QUICK = {"run.threads": 1, "run.precision": "fp32"}
-
-
-@pytest.fixture
-def ask(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Ask:
-    """Run a command; its exit code, standard output and standard error come back."""
-
-    def run(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["dfukit", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        captured = capsys.readouterr()
-        code = ended.value.code
-        return (code if isinstance(code, int) else 0), captured.out, captured.err
-
-    return run
 
 
 @pytest.fixture

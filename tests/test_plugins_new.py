@@ -17,7 +17,7 @@ from types import ModuleType
 import pytest
 from new_plugins import installed, written, written_of_each_kind
 
-from dfukit import ConfigError, cli, registry, scaffold
+from dfukit import ConfigError, registry, scaffold
 from dfukit.cli.options import configure
 from dfukit.cli.run_commands import run
 from dfukit.component import KINDS, ImageSpec
@@ -49,22 +49,11 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install
         del sys.modules[module]
 
 
-@pytest.fixture
-def ask(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Ask:
-    """Run `dfukit` in an empty folder; its exit code, standard output and standard error come back."""
+@pytest.fixture(autouse=True)
+def _in_an_empty_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     folder = tmp_path / "empty"
     folder.mkdir()
     monkeypatch.chdir(folder)
-
-    def run(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["dfukit", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        captured = capsys.readouterr()
-        assert isinstance(ended.value.code, int)
-        return ended.value.code, captured.out, captured.err
-
-    return run
 
 
 def configured(*options: str) -> RunConfig:
