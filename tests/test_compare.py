@@ -131,6 +131,14 @@ def test_the_table_holds_means_over_seeds_and_chooses_by_the_validation_part() -
     assert "Gulrajani" in text
 
 
+def test_a_table_of_those_that_are_judged_so_far_has_their_columns_alone() -> None:
+    contestants = read_contestants(["lstm_wgan", "lstm_wgan,gan.ema=0.9"])
+    found = [trial("lstm_wgan", 0, 0.4, 0.5)]
+    text = table.as_markdown(table.result(contestants, found, {"time": "40m"}, 70, 15, 15, 0))
+    assert "| kd | " in text
+    assert "gan.ema" not in text
+
+
 def test_a_figure_that_nobody_has_is_no_row_but_a_reason() -> None:
     contestants = read_contestants(["lstm_wgan"], preset=SMOKE)
     found = [trial("lstm_wgan", 0, None, 0.5, reason="8 test pictures are too few")]

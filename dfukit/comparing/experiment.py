@@ -96,8 +96,8 @@ def compare(
     if len(failed) == len(planned):
         raise DataError(f"no training came to its end; the first: {failed[planned[0]]}")
 
-    # Judge.
-    found = []
+    # Judge; what is known so far is on disk after each.
+    found: list[dict[str, Any]] = []
     heard = Once(say)
     for trial in planned:
         about = {"contestant": trial.contestant, "budget": trial.budget, "seed": trial.seed, "run": str(trial.place)}
@@ -105,9 +105,10 @@ def compare(
             found.append({**about, "reason": failed[trial]})
         else:
             found.append({**about, **judging.judge(trial, config, images, split, smaller, compute, heard)})
-    result = table.result(contestants, found, rounds, len(split.train), len(split.validation), len(split.test), smaller)
-    rundir.write_json(folder / "compare.json", result)
-    rundir.write_text(folder / "README.md", table.as_markdown(result))
+        sizes = len(split.train), len(split.validation), len(split.test)
+        result = table.result(contestants, found, rounds, *sizes, smaller)
+        rundir.write_json(folder / "compare.json", result)
+        rundir.write_text(folder / "README.md", table.as_markdown(result))
     for budget in rounds:
         first = {one.contestant: one.run for one in reversed(planned) if one.budget == budget and one not in failed}
         shown = [(one.name, first[one.name]) for one in contestants if one.name in first]
