@@ -175,7 +175,7 @@ def test_the_gated_linear_unit_has_the_numbers_of_torchs_own() -> None:
     assert gradients[0].is_contiguous(memory_format=torch.channels_last)
 
 
-def test_an_untrained_generator_draws_no_frame_and_no_grain() -> None:
+def test_an_untrained_generator_draws_no_frame_and_the_grain_of_photographs() -> None:
     generator, latent = build("generator", size=64, width=16), torch.randn(32, 256)
     label = torch.arange(32) % 2
     average.recompute_batch_norm(generator, latent, label)
@@ -185,7 +185,8 @@ def test_an_untrained_generator_draws_no_frame_and_no_grain() -> None:
     laplacian = (
         4 * grey[:, 1:-1, 1:-1] - grey[:, :-2, 1:-1] - grey[:, 2:, 1:-1] - grey[:, 1:-1, :-2] - grey[:, 1:-1, 2:]
     )
-    assert laplacian.abs().mean() < 0.15 * grey.std()  # photographs have about 0.2, independent weights 0.9
+    # Photographs have about 0.2, independent weights 0.9.
+    assert 0.1 < laplacian.abs().mean() / grey.std() < 0.3
 
 
 def test_the_length_of_a_latent_counts_only_below_that_of_noise() -> None:

@@ -18,8 +18,9 @@ from dfukit_fastgan.products import convolve, double
 
 START = 10
 """Power iterations with which a spectral norm begins; then one for each forward pass in training."""
-NOISE = 0.3
-"""Share of independent noise in the first weights of smooth convolutions."""
+NOISE = 2.0
+"""Independent noise in the first weights of smooth convolutions, for each 1 that is smooth: untrained pictures then have
+about the grain of photographs."""
 ADDED_UP = ((0.0, 0.0, 1.0), (0.0, 1.0, 1.0), (1.0, 1.0, 0.0), (1.0, 0.0, 0.0))
 """Which rows of a 3x3 kernel are added up in each row of the 4x4 one, and which columns in each column."""
 POOLED = 4
@@ -145,9 +146,10 @@ CENTRE = (0.0, 1.0, 0.0)
 
 @torch.no_grad()
 def start_smooth(layer: nn.Conv2d, profile: tuple[float, float, float]) -> None:
-    """Begin as random mixtures of channels, each spread over the pixels by `profile`, with a little noise.
+    """Begin as random mixtures of channels, each spread over the pixels by `profile`, with noise.
 
-    Independent weights begin as grain at every width of the maps, which short training does not unlearn.
+    Independent weights begin as grain at every width of the maps, which short training does not unlearn; smooth ones
+    alone learn no detail in a short training.
     """
     spread = torch.outer(torch.tensor(profile), torch.tensor(profile))
     mixture = torch.randn(layer.out_channels, layer.in_channels, 1, 1)
