@@ -1,4 +1,4 @@
-"""The grain of an untrained `fastgan`, with smooth and with independent first weights, and of photographs.
+"""The grain of an untrained `fastgan`, by its setting `grain` and with independent first weights, and of photographs.
 
 python benchmarks/grain.py [FOLDER]: mean size of the Laplacian of the grey levels, their standard deviation, the ratio.
 """
@@ -25,9 +25,9 @@ def grain(grey: np.ndarray) -> str:
 
 
 @torch.no_grad()
-def drawn(independent: bool) -> np.ndarray:
+def drawn(grain: float, independent: bool = False) -> np.ndarray:
     torch.manual_seed(0)
-    chosen = registry.load().choose("generator", "fastgan", {"width": WIDTH})
+    chosen = registry.load().choose("generator", "fastgan", {"width": WIDTH, "grain": grain})
     generator = chosen.build(ImageSpec(SIZE, 3, ("all",), None))
     for module in generator.modules():
         if independent and isinstance(module, torch.nn.Conv2d):
@@ -43,5 +43,6 @@ if __name__ == "__main__":
         files = sorted(Path(sys.argv[1]).glob("*.jpg"))[:64]
         pictures = [Image.open(file).convert("RGB").resize((SIZE, SIZE), Image.Resampling.BICUBIC) for file in files]
         print("photographs", grain(np.stack([np.asarray(picture, float).mean(2) for picture in pictures])))
-    print("independent weights", grain(drawn(independent=True)))
-    print("smooth weights", grain(drawn(independent=False)))
+    print("independent weights", grain(drawn(1.0, independent=True)))
+    for setting in (0.0, 0.3, 1.0, 2.0, 4.0):
+        print(f"generator.grain={setting}", grain(drawn(setting)))

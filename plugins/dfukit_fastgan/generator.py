@@ -37,12 +37,12 @@ class FastGenerator(Generator):
         self.blocks, self.gates = nn.ModuleDict(), nn.ModuleDict()
         for place, side in enumerate(list(channels)[1:]):
             kind = Double if place % 2 else Single
-            self.blocks[str(side)] = kind(channels[side // 2], channels[side], classes)
+            self.blocks[str(side)] = kind(channels[side // 2], channels[side], classes, settings.grain)
             if side // GATED >= FIRST:
                 self.gates[str(side)] = Gate(channels[side // GATED], channels[side])
         self.draw = SpectralConv2d(channels[image.size], image.channels, 3, padding=1, padding_mode="replicate")
         # Its spectral norm of 1 leaves smooth maps more contrast where it begins as a blur.
-        start_smooth(self.draw, BILINEAR)
+        start_smooth(self.draw, BILINEAR, settings.grain)
 
     def forward(self, latent: Tensor, label: Tensor) -> Tensor:
         length = latent.square().mean(1, keepdim=True).sqrt()
@@ -60,9 +60,9 @@ class FastGenerator(Generator):
 class Single(nn.Module):
     """Doubles the width with one convolution: upsampling, convolution, batch norm, GLU."""
 
-    def __init__(self, inputs: int, outputs: int, classes: int) -> None:
+    def __init__(self, inputs: int, outputs: int, classes: int, grain: float) -> None:
         super().__init__()
-        self.convolution = UpConv2d(inputs, 2 * outputs)
+        self.convolution = UpConv2d(inputs, 2 * outputs, grain)
         self.norm = ClassBatchNorm2d(2 * outputs, classes)
         self.glu = GLU()
 
@@ -74,12 +74,12 @@ class Single(nn.Module):
 class Double(nn.Module):
     """Doubles the width with two convolutions, noise after each."""
 
-    def __init__(self, inputs: int, outputs: int, classes: int) -> None:
+    def __init__(self, inputs: int, outputs: int, classes: int, grain: float) -> None:
         super().__init__()
-        self.convolution = UpConv2d(inputs, 2 * outputs)
+        self.convolution = UpConv2d(inputs, 2 * outputs, grain)
         self.noise = Noise()
         self.norm = ClassBatchNorm2d(2 * outputs, classes)
-        self.second = Conv2d(outputs, 2 * outputs)
+        self.second = Conv2d(outputs, 2 * outputs, grain)
         self.second_noise = Noise()
         self.second_norm = ClassBatchNorm2d(2 * outputs, classes)
         self.glu = GLU()

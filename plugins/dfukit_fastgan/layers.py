@@ -14,13 +14,11 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
+from dfukit_fastgan import GRAIN
 from dfukit_fastgan.products import convolve, double
 
 START = 10
 """Power iterations with which a spectral norm begins; then one for each forward pass in training."""
-NOISE = 2.0
-"""Independent noise in the first weights of smooth convolutions, for each 1 that is smooth: untrained pictures then have
-about the grain of photographs."""
 ADDED_UP = ((0.0, 0.0, 1.0), (0.0, 1.0, 1.0), (1.0, 1.0, 0.0), (1.0, 0.0, 0.0))
 """Which rows of a 3x3 kernel are added up in each row of the 4x4 one, and which columns in each column."""
 POOLED = 4
@@ -110,11 +108,11 @@ class UpConv2d(nn.Conv2d):
     added_up: Tensor
     """[9, 16]"""
 
-    def __init__(self, inputs: int, outputs: int) -> None:
+    def __init__(self, inputs: int, outputs: int, grain: float = GRAIN) -> None:
         super().__init__(inputs, outputs, 3, padding=1, bias=False)
         rows = torch.tensor(ADDED_UP)
         self.register_buffer("added_up", torch.kron(rows, rows).t().contiguous(), persistent=False)
-        start_smooth(self, BILINEAR)
+        start_smooth(self, BILINEAR, grain)
 
     def forward(self, maps: Tensor) -> Tensor:
         if maps.shape[-1] < MERGED_FROM:
@@ -131,9 +129,9 @@ class UpConv2d(nn.Conv2d):
 class Conv2d(nn.Conv2d):
     """A 3x3 convolution without bias that begins as a mixture of channels, pixel by pixel; borders as `UpConv2d`'s."""
 
-    def __init__(self, inputs: int, outputs: int) -> None:
+    def __init__(self, inputs: int, outputs: int, grain: float = GRAIN) -> None:
         super().__init__(inputs, outputs, 3, padding=1, bias=False)
-        start_smooth(self, CENTRE)
+        start_smooth(self, CENTRE, grain)
 
     def forward(self, maps: Tensor) -> Tensor:
         return convolve(maps, self.weight)
@@ -145,15 +143,15 @@ CENTRE = (0.0, 1.0, 0.0)
 
 
 @torch.no_grad()
-def start_smooth(layer: nn.Conv2d, profile: tuple[float, float, float]) -> None:
-    """Begin as random mixtures of channels, each spread over the pixels by `profile`, with noise.
+def start_smooth(layer: nn.Conv2d, profile: tuple[float, float, float], grain: float) -> None:
+    """Begin as random mixtures of channels, each spread over the pixels by `profile`, and `grain` times as much noise.
 
     Independent weights begin as grain at every width of the maps, which short training does not unlearn; smooth ones
     alone learn no detail in a short training.
     """
     spread = torch.outer(torch.tensor(profile), torch.tensor(profile))
     mixture = torch.randn(layer.out_channels, layer.in_channels, 1, 1)
-    noise = NOISE * torch.randn_like(layer.weight) * spread.norm() / layer.weight[0, 0].numel() ** 0.5
+    noise = grain * torch.randn_like(layer.weight) * spread.norm() / layer.weight[0, 0].numel() ** 0.5
     layer.weight.copy_((mixture * spread + noise) * layer.in_channels**-0.5)
     if isinstance(layer, SpectralConv2d):
         layer.settle()
