@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import small_gan
 import torch
+from kornia.geometry.transform import warp_affine
 from small_gan import CPU, IMAGE, pictures
 from torch import Tensor
 
@@ -16,6 +17,7 @@ from dfukit.component import ImageSpec
 from dfukit.interfaces import Step
 from dfukit.progress import Silent
 from dfukit.rundir import RunDir
+from dfukit_augment.warping import warped
 
 BOTH = ("diffaugment", "ada")
 STILL = {"brightness": 0.0, "saturation": 0.0, "contrast": 0.0, "translation": 0.0}
@@ -220,3 +222,11 @@ def test_pictures_are_changed_in_full_precision(tmp_path: Path, monkeypatch: Any
     small_gan.train(tmp_path, **{**small_gan.OTHERS["fastgan"], **settings})
     assert halved
     assert not any(halved)
+
+
+def test_moved_pictures_are_kornias_and_have_gradients_of_gradients() -> None:
+    images = some(2, 8, torch.float64).requires_grad_()
+    matrices = torch.tensor([[[0.9, -0.4, 2.0], [0.4, 0.9, -1.0]], [[-1.0, 0.0, 7.0], [0.0, 1.0, 0.5]]]).double()
+    kornias = warp_affine(images, matrices, (8, 8), padding_mode="reflection")
+    assert torch.allclose(warped(images, matrices), kornias, atol=1e-6)
+    assert torch.autograd.gradgradcheck(lambda at: warped(at, matrices).square(), images)
