@@ -33,20 +33,13 @@ TRAININGS = (
 def main(precision: str = "auto") -> None:
     compute = device.choose(RunSettings(precision=precision))
     print(f"on {compute}")
-    steps = {}
-
-    def timed(one: Callable[[int], None], compute: Compute) -> float:
-        steps["last"] = one
-        return seconds(one, compute)
-
-    plan._seconds = timed
     for place, (name, preset, batch, settings) in enumerate(TRAININGS):
         made = config.resolve(registry.load(), preset=preset, settings={"generator.name": "lstm_wgan", **settings})
-        plan.SMALL_BATCH = batch
-        taken = plan.gan_step(made, IMAGE, made.critic.build(IMAGE), compute)
+        one = plan.gan_turn(made, IMAGE, made.critic.build(IMAGE), compute, batch)
+        taken = seconds(one, compute)
         print(f"{name:42} {1000 * taken:7.1f} ms a step, {batch / taken:6.0f} pictures/s", flush=True)
         if place == 0 and compute.device.type == "cuda":
-            print(of_the_device(steps["last"]))
+            print(of_the_device(one))
 
 
 def seconds(one: Callable[[int], None], compute: Compute) -> float:

@@ -106,15 +106,22 @@ def count(config: RunConfig) -> int:
 
 def gan_step(config: RunConfig, image: ImageSpec, critic: Critic, compute: Compute) -> float:
     """Seconds of one step, critic steps and generator step, at the small batch."""
+    return _seconds(gan_turn(config, image, critic, compute, SMALL_BATCH), compute)
+
+
+def gan_turn(
+    config: RunConfig, image: ImageSpec, critic: Critic, compute: Compute, batch: int
+) -> Callable[[int], None]:
+    """What makes the step of a number on random pictures: all its gradients, and no optimiser."""
     generator: Generator = config.generator.build(image)
     loss: Loss = config.loss.build(image)
     check_pair(config, loss, critic)
     augmentation: Augmentation = config.augmentation.build(image)
     for network in (generator, critic):
         network.to(compute.device).to(memory_format=torch.channels_last)
-    real = torch.rand(SMALL_BATCH, image.channels, image.size, image.size, device=compute.device) * 2 - 1
-    label = torch.arange(SMALL_BATCH, device=compute.device) % len(CLASSES)
-    latent = torch.randn(SMALL_BATCH, generator.latent_size, device=compute.device)
+    real = torch.rand(batch, image.channels, image.size, image.size, device=compute.device) * 2 - 1
+    label = torch.arange(batch, device=compute.device) % len(CLASSES)
+    latent = torch.randn(batch, generator.latent_size, device=compute.device)
 
     def score(images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         changes = augmentation.draw(len(images), Step(0, 0))
@@ -137,7 +144,7 @@ def gan_step(config: RunConfig, image: ImageSpec, critic: Critic, compute: Compu
             fake = generator(latent, label)
         loss.generator(score, Batch(real, fake.float(), label), step)["loss"].backward()  # type: ignore[no-untyped-call]
 
-    return _seconds(one, compute)
+    return one
 
 
 def classifier_step(config: RunConfig, image: ImageSpec, critic: Critic, compute: Compute) -> float:

@@ -99,13 +99,13 @@ def compare(
     # Judge; what is known so far is on disk after each.
     found: list[dict[str, Any]] = []
     heard = Once(say)
+    sizes = len(split.train), len(split.validation), len(split.test)
     for trial in planned:
         about = {"contestant": trial.contestant, "budget": trial.budget, "seed": trial.seed, "run": str(trial.place)}
         if trial in failed:
             found.append({**about, "reason": failed[trial]})
         else:
             found.append({**about, **judging.judge(trial, config, images, split, smaller, compute, heard)})
-        sizes = len(split.train), len(split.validation), len(split.test)
         result = table.result(contestants, found, rounds, *sizes, smaller)
         rundir.write_json(folder / "compare.json", result)
         rundir.write_text(folder / "README.md", table.as_markdown(result))

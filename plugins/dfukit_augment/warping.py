@@ -19,7 +19,7 @@ def warped(images: Tensor, matrices: Tensor) -> Tensor:
     """
     size = images.shape[-2:]
     precision = torch.promote_types(images.dtype, torch.float32)
-    with torch.autocast(images.device.type, enabled=False):  # bfloat16 knows places to half a pixel
+    with torch.autocast(images.device.type, enabled=False):  # bfloat16 rounds places
         homographies = normalize_homography(convert_affinematrix_to_homography(matrices.to(precision)), size, size)
         places = torch.linalg.inv_ex(homographies)[0][:, :2]
         grid = functional.affine_grid(places, list(images.shape), align_corners=True)

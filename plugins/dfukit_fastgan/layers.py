@@ -67,7 +67,7 @@ class SpectralConv2d(nn.Conv2d):
 class _DividedBySpectralNorm(torch.autograd.Function):
     """W / s with s = |W^T u|, u being held fixed; the derivative of s by W is u v^T with v = W^T u / s.
 
-    Written out, it takes half as many operations as autograd's, which is what small layers cost on a GPU.
+    Written out, it takes fewer operations than autograd's: their number is what small layers cost on a GPU.
     """
 
     @staticmethod

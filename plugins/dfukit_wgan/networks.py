@@ -30,6 +30,7 @@ class LstmGenerator(Generator):
         self.latent_size = settings.latent_size
         self.layers, self.hidden = settings.lstm_layers, settings.lstm_hidden
         cells = GRID * GRID
+        # In this order: the first weights of a seed depend on it.
         self.recurrent = settings.unroll != "none"
         if self.recurrent:
             self.position = nn.Embedding(cells if settings.unroll == "cells" else 1, settings.embedding)
