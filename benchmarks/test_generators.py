@@ -22,7 +22,7 @@ def step(preset: str, generator: str, precision: str) -> Callable[[], float]:
     )
 
     def run() -> float:
-        return plan.gan_step(made, IMAGE, made.critic.build(IMAGE), device.choose(made.run))
+        return plan.gan_step(made, IMAGE, made.critic.build(IMAGE), device.choose(made.run), plan.SMALL_BATCH)
 
     return run
 

@@ -13,8 +13,8 @@ Network = TypeVar("Network", bound=nn.Module)
 
 
 def begin(network: Network) -> Network:
-    """A copy to be moved, without gradients."""
-    average = copy.deepcopy(network).requires_grad_(False)
+    """A copy to be moved, without gradients and in eval mode: it draws, and is not trained."""
+    average = copy.deepcopy(network).requires_grad_(False).eval()
     for module in average.modules():
         if isinstance(module, nn.RNNBase):
             module.flatten_parameters()  # copying puts its weights apart, of which cuDNN complains at each call

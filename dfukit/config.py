@@ -229,7 +229,7 @@ def _named(layers: list[Layer]) -> dict[str, str]:
 
 def _suggestions(registry: Registry, names: dict[str, str], named: Mapping[str, str]) -> list[Layer]:
     """What the chosen components suggest; `names` takes on the components suggested for slots that nobody named."""
-    layers: list[Layer] = []
+    usual, unusual = list[Layer](), list[Layer]()
     settled = set(named)
     for slot in ("generator", "critic", "loss", "augmentation", "classifier"):
         component = registry.find(SLOTS[slot][0], names[slot]).component
@@ -239,9 +239,12 @@ def _suggestions(registry: Registry, names: dict[str, str], named: Mapping[str, 
             if suggested and other not in settled:
                 names[other] = suggested
                 settled.add(other)
-        layers.append((f"suggested by {component.name}", table))
-    # What was suggested first counts most: the generator's, then its critic's, and so on.
-    return [(label, _matching(table, names)) for label, table in reversed(layers)]
+        partners = {other: table[other].get("name", names[other]) for other in SLOTS if other in table}
+        alone = any(names[other] != partner for other, partner in partners.items())
+        (unusual if alone else usual).append((f"suggested by {component.name}", table))
+    # What was suggested first counts most: the generator's, then its critic's, and so on. One whose usual partner was
+    # replaced counts less than those that took its place: the rates of a loss are meant for that loss.
+    return [(label, _matching(table, names)) for label, table in reversed([*usual, *unusual])]
 
 
 def _matching(table: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:

@@ -271,16 +271,24 @@ class Judge:
     def _overfitting(self, critic: Critic, fake: Tensor) -> float:
         """(E[D(train)] - E[D(validation)]) / (E[D(train)] - E[D(fake)]).
 
-        0 where there is no validation part, or while the critic cannot tell training pictures from fakes.
+        0 where there is no validation part, or while the critic cannot tell training pictures from fakes. A critic with
+        batch norm scores by the statistics of a batch, as in training: those that it keeps are of real and fake
+        pictures together, by which it never scored.
         """
         n = min(len(self.validation), len(self.training), 256)
+        if not critic.per_picture and n > self.portions.size:
+            n -= n % self.portions.size  # a last portion of one picture has no statistics
         if n < 2:
             return 0.0
         # Evenly spaced: pictures are in the order of their paths, and so of their classes.
         some, others = (torch.linspace(0, len(part) - 1, n).long() for part in (self.training, self.validation))
+        kept = [buffer.clone() for buffer in critic.buffers()]
+        critic.train(not critic.per_picture)
         train = self._scores(critic, *self.training.take(some))
         held_out = self._scores(critic, *self.validation.take(others))
         made = self._scores(critic, fake[:n], self.label[:n])
+        for buffer, before in zip(critic.buffers(), kept, strict=True):
+            buffer.copy_(before)
         gap = float(train.mean() - made.mean())
         if gap < 3 * float((train.var() / n + made.var() / n).sqrt()):
             return 0.0

@@ -15,6 +15,7 @@ import pytest
 from dfukit import ConfigError
 from dfukit.comparing import read_contestants, table
 from dfukit.comparing.judging import check_smaller, reduced
+from dfukit.comparing.trials import Trial
 from dfukit.rundir import RunDir
 
 SMOKE = "smoke"
@@ -139,6 +140,13 @@ def test_a_table_of_those_that_are_judged_so_far_has_their_columns_alone() -> No
     assert "gan.ema" not in text
 
 
+def test_a_training_that_was_killed_is_not_explained_by_what_it_said_before(tmp_path: Path) -> None:
+    killed = Trial("lstm_wgan", "time", 0, tmp_path / "run", {})
+    killed.log.write_text("warning: 32 pictures seem to carry a date\nError: gan.start_from: nowhere\n")
+    assert killed.last_words(1) == "gan.start_from: nowhere"
+    assert killed.last_words(-9) == "it was killed by signal 9"
+
+
 def test_a_figure_that_nobody_has_is_no_row_but_a_reason() -> None:
     contestants = read_contestants(["lstm_wgan"], preset=SMOKE)
     found = [trial("lstm_wgan", 0, None, 0.5, reason="8 test pictures are too few")]
@@ -166,7 +174,12 @@ def test_all_see_equally_many_pictures_and_one_that_fails_does_not_end_the_other
     assert sound["steps"] == [4]  # 32 pictures in batches of 8, one critic step each
     assert sound["scores"]["psnr"]["value"] is not None
     assert failing["seeds"] == []
+    assert failing["failed"]["0"].startswith("gan.start_from")
     assert "nowhere" in failing["failed"]["0"]
+    evaluated = [
+        event["step"] for event in RunDir(folder / "pictures" / "lstm_wgan-seed0").events() if "diversity" in event
+    ]
+    assert evaluated == [1, 2, 3, 4]  # twenty times, or after each step
     assert {path.name for path in folder.iterdir()} == {
         "README.md",
         "compare.json",
@@ -189,7 +202,7 @@ def test_what_is_finished_is_not_made_again(compared: tuple[Path, list[str], dic
 
 def test_other_settings_need_another_folder(compared: tuple[Path, list[str], dict[str, Any]]) -> None:
     _, command, _ = compared
-    command = [*command[:5], *command[6:], "--set", "gan.evaluate_every=1"]
+    command = [*command[:5], *command[6:], "--set", "gan.ema=0.5"]
     again = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert again.returncode == 2
     assert "holds other settings than these for lstm_wgan, seed 0, equal pictures: choose another --out" in again.stderr

@@ -293,6 +293,28 @@ def test_an_alarm_rings_when_the_critic_tells_training_from_validation_pictures(
     assert alike.alarms == {}
 
 
+def test_a_critic_with_batch_norm_is_asked_by_the_statistics_of_each_batch(tmp_path: Path) -> None:
+    """As it was trained; these hide how bright a batch is, which its running statistics would show."""
+
+    class Normed(Brightness):
+        per_picture = False
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.norm = nn.BatchNorm2d(3, affine=False)
+
+        def forward(self, images: Tensor, label: Tensor) -> Tensor:
+            return super().forward(self.norm(images), label)
+
+    critic = Normed()
+    before = {name: buffer.clone() for name, buffer in critic.named_buffers()}
+    watching = judge(tmp_path, training=240, validation=130)
+    watching.at = 1
+    watching.evaluate(Painter(0.1), critic)
+    assert watching.alarms == {}
+    assert all(torch.equal(buffer, before[name]) for name, buffer in critic.named_buffers())
+
+
 def test_batch_norm_statistics_of_averaged_weights_are_taken_anew() -> None:
     class Normed(nn.Module):
         def __init__(self) -> None:

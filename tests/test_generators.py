@@ -67,7 +67,7 @@ def test_a_dry_run_measures_a_step(name: str) -> None:
     made = small_gan.small(**TRAININGS[name])
     image = IMAGE
     critic = made.critic.build(image)
-    assert 0 < plan.gan_step(made, image, critic, small_gan.CPU) < 60
+    assert 0 < plan.gan_step(made, image, critic, small_gan.CPU, 8) < 60
     assert any(parameter.grad is not None for parameter in critic.parameters())
 
 

@@ -60,6 +60,8 @@ SAME = (
     "classification.json",
     "classifier.safetensors",
     "synthetic/manifest.csv",
+    "samples/classes.png",
+    "samples/interpolation.png",
     "split.csv",
 )
 

@@ -6,6 +6,7 @@ import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from dfukit import settings
 from dfukit.comparing.contestants import PARTS, Contestant
 
 
@@ -22,7 +23,7 @@ def result(
 
     {"equal": {"time": "40m"}, "parts", "rounds": {"time": {contestant: {"seeds", "steps", "parameters",
     "pictures_per_second", "validation", "scores": {key: {"value", "interval", "seeds", "n", "reason"}}}}}, "best",
-    "trials", "components", "citations"}. A value is the mean over seeds; its `interval` the mean of the seeds'
+    "trials", "gan", "components", "citations"}. A value is the mean over seeds; its `interval` the mean of the seeds'
     intervals, which cover the sampling of pictures and not another training; `seeds` their lowest and highest value.
     """
     told: dict[str, dict[str, Any]] = {}
@@ -39,6 +40,7 @@ def result(
         "rounds": told,
         "best": {budget: _best(entries) for budget, entries in told.items()},
         "trials": list(found),
+        "gan": {one.name: settings.as_table(one.config.gan) for one in contestants},
         "components": {one.name: {slot: getattr(one.config, slot).as_table() for slot in PARTS} for one in contestants},
         "citations": _citations(contestants),
     }

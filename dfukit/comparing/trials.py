@@ -86,10 +86,12 @@ class Trial:
         events = [event for event in self.run.events() if event.get("phase") == "gan"] if self.place.is_dir() else []
         return f"{self.contestant} {events[-1]['step']}/{events[-1]['steps']}" if events else self.contestant
 
-    def last_words(self) -> str:
-        """Why it ended, where it did so by itself."""
+    def last_words(self, code: int) -> str:
+        """Why it ended with this exit code."""
+        if code < 0:
+            return f"it was killed by signal {-code}"
         lines = self.log.read_text("utf-8", "replace").strip().splitlines()
-        return lines[-1].removeprefix("dfukit: ").removeprefix("error: ") if lines else "it said nothing"
+        return lines[-1].removeprefix("Error: ") if lines else "it said nothing"
 
 
 def train(trials: Sequence[Trial], together: int, progress: Progress) -> dict[Trial, str]:
@@ -115,7 +117,7 @@ def train(trials: Sequence[Trial], together: int, progress: Progress) -> dict[Tr
                 if code in (130, -2, -15):
                     raise Interrupted(f"the training of {trial.name} was interrupted")
                 if code:
-                    failed[trial] = trial.last_words()
+                    failed[trial] = trial.last_words(code)
                     progress.say(f"{trial.name}: {failed[trial]}")
                 elif not trial.trained:
                     raise DfukitError(f"the training of {trial.name} left nothing behind: see {trial.log}")

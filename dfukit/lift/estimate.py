@@ -49,7 +49,7 @@ def _gan(config: RunConfig, image: ImageSpec, critic: Critic, training: int, com
     if config.gan.budget:
         return seconds(config.gan.budget)
     batch_size = min(config.gan.batch_size, training)
-    step = plan.gan_step(config, image, critic, compute) * batch_size / plan.SMALL_BATCH
+    step = plan.gan_step(config, image, critic, compute, batch_size)
     return schedule.steps(config.gan, max(1, training // batch_size)) * step
 
 
