@@ -24,6 +24,7 @@ TRAININGS = (
     ("fastgan, batch 8", "standard", 8, {"generator.name": "fastgan"}),
     ("fastgan, batch 32", "standard", 32, {"generator.name": "fastgan"}),
     ("lstm_wgan, standard, batch 32", "standard", 32, {}),
+    ("lstm_wgan, standard, 64 cells, batch 32", "standard", 32, {"generator.unroll": "cells"}),
     ("lstm_wgan, standard, no LSTM, batch 32", "standard", 32, {"generator.unroll": "none"}),
     ("lstm_wgan, standard with r3gan, batch 32", "standard", 32, {"loss.name": "r3gan"}),
     ("lstm_wgan, reference, batch 64", "reference", 64, {}),

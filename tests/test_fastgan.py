@@ -152,6 +152,18 @@ def test_a_spectral_norm_has_the_gradient_of_its_formula() -> None:
     assert torch.allclose(mine, of_formula, atol=1e-12)
 
 
+@pytest.mark.parametrize("slot", ["generator", "critic"])
+def test_all_first_weights_have_one_size(slot: str) -> None:
+    """To Adam it is a learning rate, as a norm follows each convolution."""
+    sizes = [
+        module.weight.square().mean().sqrt().item()
+        for module in build(slot).modules()
+        if isinstance(module, torch.nn.Conv2d)
+    ]
+    assert len(sizes) > 4
+    assert sizes == pytest.approx([0.02] * len(sizes), rel=0.15)
+
+
 def test_a_spectral_norm_before_a_batch_norm_would_change_nothing() -> None:
     layer, maps = nn.Conv2d(4, 6, 3, bias=False).double(), torch.randn(8, 4, 5, 5, dtype=torch.float64)
     found = []
@@ -286,6 +298,14 @@ def test_margins_lie_between_four_fifths_and_one() -> None:
     assert 0.8 <= min(losses) < 0.87
     assert 0.93 < max(losses) <= 1.0
     assert sum(losses) / 50 == pytest.approx(0.9, abs=0.02)
+
+
+def test_a_loss_in_the_place_of_its_own_brings_its_rates() -> None:
+    slots = {"generator.name": "fastgan", "critic.name": "conv", "loss.name": "r3gan"}
+    made = config.resolve(registry.load(), preset="standard", settings=slots)
+    assert (made.augmentation.name, made.gan.batch_size, made.gan.ema) == ("diffaugment", 8, 0.999)
+    assert (made.gan.beta1, made.gan.beta2) == (0.0, 0.99)
+    assert made.origins["gan.beta1"] == "suggested by r3gan"
 
 
 def test_it_brings_all_that_it_trains_with() -> None:

@@ -11,7 +11,7 @@ from torch.nn import functional
 from dfukit import ImageSpec
 from dfukit.interfaces import Critic, Step
 from dfukit_fastgan import FastCriticSettings
-from dfukit_fastgan.layers import GLU, Gate, SpectralConv2d, UpConv2d
+from dfukit_fastgan.layers import GLU, SIZE, Gate, SpectralConv2d, UpConv2d
 
 LAST = 4
 """Width of the last map."""
@@ -63,6 +63,9 @@ class FastCritic(Critic):
             self.picture_side, self.quadrant_side = min(RECONSTRUCTED, size), min(RECONSTRUCTED, size // 2)
             self.picture = _decoder(width, self.picture_side // LAST, image.channels)
             self.quadrant = _decoder(channels[QUARTERED], 2 * self.quadrant_side // QUARTERED, image.channels)
+        for module in self.modules():
+            if type(module) is nn.Conv2d:
+                nn.init.normal_(module.weight, 0.0, SIZE)
 
     def features(self, images: Tensor) -> Tensor:
         return self._maps(images)[LAST]

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from dfukit import ImageSpec
 from dfukit.interfaces import Generator
 from dfukit_fastgan import FastGeneratorSettings
-from dfukit_fastgan.layers import BILINEAR, GLU, Conv2d, Gate, SpectralConv2d, UpConv2d, start_smooth
+from dfukit_fastgan.layers import BILINEAR, GLU, SIZE, Conv2d, Gate, SpectralConv2d, UpConv2d, start_smooth
 
 FIRST = 4
 """Width of the first map."""
@@ -32,6 +32,7 @@ class FastGenerator(Generator):
         classes = len(image.classes)
         channels = {side: int(settings.width * share) for side, share in CHANNELS.items() if side <= image.size}
         self.begin = nn.Linear(settings.latent_size, 2 * channels[FIRST] * FIRST * FIRST, bias=False)
+        nn.init.normal_(self.begin.weight, 0.0, SIZE)
         self.norm = ClassBatchNorm2d(2 * channels[FIRST], classes)
         self.glu = GLU()
         self.blocks, self.gates = nn.ModuleDict(), nn.ModuleDict()

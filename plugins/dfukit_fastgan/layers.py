@@ -17,6 +17,9 @@ from torch.nn import functional
 from dfukit_fastgan import GRAIN
 from dfukit_fastgan.products import convolve, double
 
+SIZE = 0.02
+"""Root mean square of all first weights (Radford et al. 2016). A norm follows nearly everywhere and makes their size
+nothing to the maps; to Adam, whose steps have a size of their own, it says how fast a layer learns."""
 START = 10
 """Power iterations with which a spectral norm begins; then one for each forward pass in training."""
 ADDED_UP = ((0.0, 0.0, 1.0), (0.0, 1.0, 1.0), (1.0, 1.0, 0.0), (1.0, 0.0, 0.0))
@@ -39,6 +42,7 @@ class SpectralConv2d(nn.Conv2d):
         self, inputs: int, outputs: int, kernel: int, stride: int = 1, padding: int = 0, padding_mode: str = "zeros"
     ) -> None:
         super().__init__(inputs, outputs, kernel, stride, padding, padding_mode=padding_mode, bias=False)
+        nn.init.normal_(self.weight, 0.0, SIZE)
         self.register_buffer("left", functional.normalize(torch.randn(outputs), dim=0))
         self.settle()
 
@@ -152,7 +156,8 @@ def start_smooth(layer: nn.Conv2d, profile: tuple[float, float, float], grain: f
     spread = torch.outer(torch.tensor(profile), torch.tensor(profile))
     mixture = torch.randn(layer.out_channels, layer.in_channels, 1, 1)
     noise = grain * torch.randn_like(layer.weight) * spread.norm() / layer.weight[0, 0].numel() ** 0.5
-    layer.weight.copy_((mixture * spread + noise) * layer.in_channels**-0.5)
+    started = mixture * spread + noise
+    layer.weight.copy_(started * SIZE / started.square().mean().sqrt())
     if isinstance(layer, SpectralConv2d):
         layer.settle()
 
