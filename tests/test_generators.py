@@ -26,7 +26,7 @@ every_training = pytest.mark.parametrize("name", TRAININGS)
 def test_an_interrupted_training_ends_with_the_same_bytes(name: str, tmp_path: Path) -> None:
     settings = TRAININGS[name]
     small_gan.train(tmp_path / "whole", **settings)
-    for step in (3, 6):
+    for step in (3, 6, 8):  # after the last, too
         stopping = small_gan.Signal(step, lambda: signal.raise_signal(signal.SIGTERM))
         with pytest.raises(Interrupted):
             small_gan.train(tmp_path / "cut", stopping, **settings)
