@@ -160,7 +160,8 @@ def compared(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str],
     """A comparison of two, one of which fails; its folder, its command, and what it printed."""
     folder = tmp_path_factory.mktemp("compare") / "out"
     command = [sys.executable, "-m", "dfukit", "compare", "lstm_wgan", "lstm_wgan,gan.start_from=nowhere"]
-    command += ["--pictures", "32", "--preset", SMOKE, "--metric", "psnr", "--out", str(folder), "--json"]
+    command += ["--pictures", "32", "--preset", SMOKE, "--metric", "ssim", "--metric", "psnr"]
+    command += ["--out", str(folder), "--json"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     return folder, command, json.loads(done.stdout)
@@ -187,16 +188,24 @@ def test_all_see_equally_many_pictures_and_one_that_fails_does_not_end_the_other
     }
 
 
+def rows_of(folder: Path) -> list[str]:
+    """Heads of the rows of its table."""
+    lines = (folder / "README.md").read_text().splitlines()
+    return [line.split("|")[1].strip() for line in lines if line.startswith("|")]
+
+
 def test_what_is_finished_is_not_made_again(compared: tuple[Path, list[str], dict[str, Any]]) -> None:
     folder, command, printed = compared
     weights = folder / "pictures" / "lstm_wgan-seed0" / "generator.safetensors"
-    before = weights.stat().st_mtime_ns
+    before, rows = weights.stat().st_mtime_ns, rows_of(folder)
     again = subprocess.run(command[:5] + command[6:], capture_output=True, text=True, timeout=300)
     assert again.returncode == 0, again.stderr
     assert "judging" not in again.stderr
     assert weights.stat().st_mtime_ns == before
     told = json.loads(again.stdout)
     assert told["rounds"]["pictures"]["lstm_wgan"] == printed["rounds"]["pictures"]["lstm_wgan"]
+    assert rows_of(folder) == rows
+    assert rows.index("ssim") < rows.index("psnr")  # as asked
 
 
 def test_other_settings_need_another_folder(compared: tuple[Path, list[str], dict[str, Any]]) -> None:

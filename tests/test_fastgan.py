@@ -209,13 +209,39 @@ def test_the_length_of_a_latent_counts_only_below_that_of_noise() -> None:
         assert not torch.allclose(generator(latent, LABEL), generator(0.5 * latent, LABEL), atol=1e-3)
 
 
-def test_noise_is_injected_in_training_alone() -> None:
-    noise, maps = Noise(), torch.zeros(2, 5, 4, 4)
+def test_noise_is_new_at_each_step_of_training_and_the_latents_own_when_drawing() -> None:
+    noise, maps = Noise(8, 4, seed=1), torch.zeros(3, 5, 8, 8)
     nn.init.ones_(noise.scale)
-    made = noise(maps)
+    mixture = functional.normalize(torch.randn(3, 4), dim=1)
+    made = noise(maps, mixture)
     assert torch.equal(made, made[:, :1].expand_as(made))
-    assert made.std() > 0.5
-    assert torch.equal(noise.eval()(maps), maps)
+    assert not torch.equal(made, noise(maps, mixture))
+    drawn = noise.eval()(maps, mixture)
+    assert torch.equal(drawn, drawn[:, :1].expand_as(drawn))
+    assert torch.equal(drawn, noise(maps, mixture))
+    for one in range(3):  # whatever is drawn beside it
+        assert torch.allclose(drawn[one], noise(maps[one:], mixture[one:])[0], atol=1e-6)
+    assert drawn[:, 0].std((1, 2)).min() > 0.6
+    assert drawn[:, 0].std((1, 2)).max() < 1.6
+    assert (drawn[0] - drawn[1]).abs().mean() > 0.1
+
+
+def test_what_is_drawn_has_the_texture_that_noise_made_in_training() -> None:
+    generator, latent = build("generator", width=8), torch.randn(2, 256)
+    noises = [module for module in generator.modules() if isinstance(module, Noise)]
+    assert noises
+
+    def drawn(scale: float, latent: Tensor) -> Tensor:
+        for noise in noises:
+            nn.init.constant_(noise.scale, scale)
+        with torch.no_grad():
+            pictures: Tensor = generator.eval()(latent, LABEL)
+        return pictures
+
+    textured = drawn(0.5, latent)
+    assert (textured - drawn(0.0, latent)).abs().mean() > 0.01
+    assert torch.equal(textured, drawn(0.5, latent))
+    assert (textured - drawn(0.5, latent + 1e-3 * torch.randn(2, 256))).abs().mean() < 0.001
 
 
 def test_batch_norm_is_conditional_on_the_class() -> None:

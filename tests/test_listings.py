@@ -23,7 +23,7 @@ EXEMPT = ""
 SUBSTITUTES: dict[str, dict[str, str]] = {
     "README.md": {
         # Installing is what continuous integration does, and the suite is what this test is part of.
-        "pip install -e '.[dev]' && pytest": EXEMPT,
+        "pip install -e '.[dev]' && pytest -n 2 --dist loadfile": EXEMPT,
         "pip install . && dfukit run --generator lstm_wgan --classifier effv2s_lstm": (
             "dfukit run --generator lstm_wgan --classifier effv2s_lstm"
             " --preset smoke --set data.phantom_patients=60 --set classifier.input_size=32"

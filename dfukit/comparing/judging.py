@@ -43,7 +43,7 @@ def judge(
     if place.is_file():
         known = rundir.read_json(place)
         if known.get("asked") == asked:
-            return dict(known["figures"])
+            return _in_order(known["figures"], config)
     progress.say(f"judging {trial.name}")
     samples = read_samples(run, images.classes)
     figures = {
@@ -59,6 +59,20 @@ def judge(
         figures["scores_smaller"] = scores(config, images, split, samples, factor, compute, progress)
     rundir.write_json(place, {"asked": asked, "figures": figures})
     return figures
+
+
+def _in_order(figures: Mapping[str, Any], config: RunConfig) -> dict[str, Any]:
+    """Figures from the disk, where keys are sorted, with the scores in the order of the metrics again."""
+    places = {metric.name: place for place, metric in enumerate(config.metrics)}
+
+    def place(key: str) -> tuple[int, str]:
+        return places[key.partition("@")[0].partition("[")[0]], key
+
+    kinds = ("scores", "scores_smaller")
+    return {
+        name: {key: one[key] for key in sorted(one, key=place)} if name in kinds else one
+        for name, one in figures.items()
+    }
 
 
 def scores(

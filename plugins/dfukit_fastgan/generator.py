@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from dfukit import ImageSpec
 from dfukit.interfaces import Generator
@@ -16,6 +17,8 @@ CHANNELS = {4: 16, 8: 8, 16: 4, 32: 2, 64: 2, 128: 1, 256: 0.5, 512: 0.25}
 """Channels of a map, by its width, in multiples of the setting."""
 GATED = 16
 """How many times as wide the map is that a map gates."""
+FIXED = 16
+"""Fixed maps of noise of which a latent mixes its own; a shorter latent mixes as many as it is long."""
 
 
 class FastGenerator(Generator):
@@ -23,7 +26,7 @@ class FastGenerator(Generator):
 
     Blocks that double the width come in two kinds in turn: with one convolution, and with two and injected noise. The
     latent is brought to a length of at most sqrt(latent_size), which is about the length of all that are standard
-    normal, so that shorter ones, as truncation makes them, stay shorter. In eval mode no noise is injected.
+    normal, so that shorter ones, as truncation makes them, stay shorter.
     """
 
     def __init__(self, settings: FastGeneratorSettings, image: ImageSpec) -> None:
@@ -36,9 +39,14 @@ class FastGenerator(Generator):
         self.norm = ClassBatchNorm2d(2 * channels[FIRST], classes)
         self.glu = GLU()
         self.blocks, self.gates = nn.ModuleDict(), nn.ModuleDict()
+        fixed = min(FIXED, settings.latent_size)
         for place, side in enumerate(list(channels)[1:]):
-            kind = Double if place % 2 else Single
-            self.blocks[str(side)] = kind(channels[side // 2], channels[side], classes, settings.grain)
+            sides = channels[side // 2], channels[side]
+            self.blocks[str(side)] = (
+                Double(*sides, classes, settings.grain, side, fixed)
+                if place % 2
+                else Single(*sides, classes, settings.grain)
+            )
             if side // GATED >= FIRST:
                 self.gates[str(side)] = Gate(channels[side // GATED], channels[side])
         self.draw = SpectralConv2d(channels[image.size], image.channels, 3, padding=1, padding_mode="replicate")
@@ -49,9 +57,10 @@ class FastGenerator(Generator):
         length = latent.square().mean(1, keepdim=True).sqrt()
         started = self.begin(latent / length.clamp_min(1)).unflatten(1, (-1, FIRST, FIRST))
         side, maps = FIRST, self.glu(self.norm(started.contiguous(memory_format=torch.channels_last), label))
+        mixture = functional.normalize(latent[:, :FIXED], dim=1)
         by_side = {side: maps}
         for name, block in self.blocks.items():
-            side, maps = int(name), block(maps, label)
+            side, maps = int(name), block(maps, label, mixture)
             if name in self.gates:
                 maps = maps * self.gates[name](by_side[side // GATED])
             by_side[side] = maps
@@ -67,7 +76,7 @@ class Single(nn.Module):
         self.norm = ClassBatchNorm2d(2 * outputs, classes)
         self.glu = GLU()
 
-    def forward(self, maps: Tensor, label: Tensor) -> Tensor:
+    def forward(self, maps: Tensor, label: Tensor, mixture: Tensor) -> Tensor:
         gated: Tensor = self.glu(self.norm(self.convolution(maps), label))
         return gated
 
@@ -75,34 +84,46 @@ class Single(nn.Module):
 class Double(nn.Module):
     """Doubles the width with two convolutions, noise after each."""
 
-    def __init__(self, inputs: int, outputs: int, classes: int, grain: float) -> None:
+    def __init__(self, inputs: int, outputs: int, classes: int, grain: float, side: int, fixed: int) -> None:
         super().__init__()
         self.convolution = UpConv2d(inputs, 2 * outputs, grain)
-        self.noise = Noise()
+        self.noise = Noise(side, fixed, seed=2 * side)
         self.norm = ClassBatchNorm2d(2 * outputs, classes)
         self.second = Conv2d(outputs, 2 * outputs, grain)
-        self.second_noise = Noise()
+        self.second_noise = Noise(side, fixed, seed=2 * side + 1)
         self.second_norm = ClassBatchNorm2d(2 * outputs, classes)
         self.glu = GLU()
 
-    def forward(self, maps: Tensor, label: Tensor) -> Tensor:
-        maps = self.glu(self.norm(self.noise(self.convolution(maps)), label))
-        gated: Tensor = self.glu(self.second_norm(self.second_noise(self.second(maps)), label))
+    def forward(self, maps: Tensor, label: Tensor, mixture: Tensor) -> Tensor:
+        maps = self.glu(self.norm(self.noise(self.convolution(maps), mixture), label))
+        gated: Tensor = self.glu(self.second_norm(self.second_noise(self.second(maps), mixture), label))
         return gated
 
 
 class Noise(nn.Module):
-    """Adds noise, the same to all channels, on a learnt scale; in eval mode none, so that a latent is one picture."""
+    """Adds noise, the same to all channels, on a learnt scale.
 
-    def __init__(self) -> None:
+    Training draws it anew each time. Eval mode mixes it of fixed maps, by the first numbers of the latent: a latent is
+    one picture, near latents are near pictures, and all have the texture that was learnt as noise. Without it they
+    would be blurs that the critic never saw.
+    """
+
+    fixed: Tensor
+    """[fixed, side, side], standard normal."""
+
+    def __init__(self, side: int, fixed: int, seed: int) -> None:
         super().__init__()
         self.scale = nn.Parameter(torch.zeros(()))
+        maps = torch.randn(fixed, side, side, generator=torch.Generator().manual_seed(seed))
+        self.register_buffer("fixed", maps, persistent=False)
 
-    def forward(self, maps: Tensor) -> Tensor:
-        if not self.training:
-            return maps
-        noise = torch.randn(len(maps), 1, *maps.shape[2:], dtype=maps.dtype, device=maps.device)
-        return maps + self.scale.to(maps.dtype) * noise
+    def forward(self, maps: Tensor, mixture: Tensor) -> Tensor:
+        """Maps [N, C, side, side], with a unit vector [N, fixed] for each."""
+        if self.training:
+            noise = torch.randn(len(maps), 1, *maps.shape[2:], dtype=maps.dtype, device=maps.device)
+        else:
+            noise = torch.mm(mixture, self.fixed.flatten(1)).view(-1, 1, *self.fixed.shape[1:])
+        return maps + self.scale.to(maps.dtype) * noise.to(maps.dtype)
 
 
 class ClassBatchNorm2d(nn.Module):
