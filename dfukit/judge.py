@@ -214,7 +214,7 @@ class Judge:
         if self.writer is not None:
             self.writer.close()
         patience = self.early_stop.patience
-        why = f"no better for {patience} evaluations" if self.early_stop.stops else "all steps done"
+        why = f"no better for {patience} evaluations" if self.early_stop.stops else schedule.ALL_STEPS
         return {
             "steps": step,
             "steps_planned": self.steps,

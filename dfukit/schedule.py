@@ -12,6 +12,8 @@ from attrs import evolve
 
 from dfukit.sections import GanSettings
 
+ALL_STEPS = "all steps done"
+"""Why a training ended, in training.json, that made all of its steps."""
 EVALUATING = 0.08
 """Share of a time budget that evaluations take at most, unless that leaves fewer than `FEWEST` of them."""
 MOST, FEWEST = 40, 4

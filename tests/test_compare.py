@@ -147,6 +147,28 @@ def test_a_training_that_was_killed_is_not_explained_by_what_it_said_before(tmp_
     assert killed.last_words(-9) == "it was killed by signal 9"
 
 
+@pytest.mark.parametrize(
+    ("budget", "seconds", "stopped", "left"),
+    [
+        ("40m", 1747.0, "all steps done", 653.0),
+        ("40m", 2290.0, "all steps done", 0.0),  # nearly all is used
+        ("40m", 1747.0, "by hand", 0.0),
+        ("1m", 50.0, "all steps done", 0.0),  # starting again would take as long
+        ("", 1747.0, "all steps done", 0.0),
+    ],
+)
+def test_time_that_a_training_has_left_over_is_used(
+    tmp_path: Path, budget: str, seconds: float, stopped: str, left: float
+) -> None:
+    trial = Trial("lstm_wgan", "time", 0, tmp_path / "run", {"gan": {"budget": budget}})
+    assert trial.left == 0  # it has not begun
+    trial.place.mkdir()
+    trial.run.training.write_text(json.dumps({"seconds": seconds, "stopped": stopped}))
+    trial.run.manifest.parent.mkdir(exist_ok=True)
+    trial.run.manifest.write_text("")
+    assert trial.left == left
+
+
 def test_a_figure_that_nobody_has_is_no_row_but_a_reason() -> None:
     contestants = read_contestants(["lstm_wgan"], preset=SMOKE)
     found = [trial("lstm_wgan", 0, None, 0.5, reason="8 test pictures are too few")]

@@ -14,15 +14,19 @@ from typing import Any
 import tomli_w
 from attrs import frozen
 
-from dfukit import rundir
+from dfukit import rundir, settings
 from dfukit.errors import ConfigError, DfukitError, Interrupted
 from dfukit.progress import Progress
 from dfukit.rundir import RunDir
+from dfukit.schedule import ALL_STEPS
 
 LOOK = 0.2
 """Seconds between looks at the processes."""
 TELL = 15.0
 """Seconds between lines on how far they are."""
+LEFT, LEFT_SECONDS = 0.05, 15.0
+"""Share of a time, and seconds, that may be left over: a time becomes steps by its first ones, which may be slower than
+the rest."""
 
 
 @frozen(eq=False)
@@ -56,6 +60,17 @@ class Trial:
     def trained(self) -> bool:
         return self.run.training.is_file() and self.run.manifest.is_file()
 
+    @property
+    def left(self) -> float:
+        """Seconds that its training has not used, where it has all its steps, worth training on for; else 0."""
+        budget = self.settings["gan"]["budget"]
+        if not budget or not self.trained:
+            return 0.0
+        ended = rundir.read_json(self.run.training)
+        whole = settings.seconds(budget)
+        left = float(whole - ended["seconds"])
+        return left if ended["stopped"] == ALL_STEPS and left > max(LEFT * whole, LEFT_SECONDS) else 0.0
+
     def claim(self) -> None:
         """Write down what is asked for. Raises ConfigError where the place holds another training."""
         content = tomli_w.dumps(dict(self.settings))
@@ -64,11 +79,11 @@ class Trial:
         rundir.write_text(self.asked, content)
 
     def start(self) -> subprocess.Popen[bytes]:
-        """Begin it, or go on where it was interrupted."""
+        """Begin it, go on where it was interrupted, or use the time that is left."""
         with suppress(OSError):  # an empty folder, whose training was killed in its first moment
             self.place.rmdir()
         if self.run.config.is_file():
-            what = ["--resume", str(self.place)]
+            what = ["--resume", str(self.place), *(["--extend", f"{left:.0f}s"] if (left := self.left) else [])]
         else:
             what = ["--config", str(self.asked), "--out", str(self.place.parent), "--name", self.place.name]
         threads = {"OMP_NUM_THREADS": str(n)} if (n := self.settings["run"].get("threads")) else {}
@@ -102,7 +117,7 @@ def train(trials: Sequence[Trial], together: int, progress: Progress) -> dict[Tr
     """
     for trial in trials:
         trial.claim()
-    waiting = [trial for trial in trials if not trial.trained]
+    waiting = [trial for trial in trials if not trial.trained or trial.left]
     running: dict[Trial, subprocess.Popen[bytes]] = {}
     failed: dict[Trial, str] = {}
     told = time.monotonic()
@@ -121,6 +136,8 @@ def train(trials: Sequence[Trial], together: int, progress: Progress) -> dict[Tr
                     progress.say(f"{trial.name}: {failed[trial]}")
                 elif not trial.trained:
                     raise DfukitError(f"the training of {trial.name} left nothing behind: see {trial.log}")
+                elif trial.left:
+                    waiting.insert(0, trial)
                 told = 0.0
             if time.monotonic() - told > TELL:
                 told = time.monotonic()
