@@ -15,7 +15,8 @@ import pytest
 from dfukit import ConfigError
 from dfukit.comparing import read_contestants, table
 from dfukit.comparing.judging import check_smaller, reduced
-from dfukit.comparing.trials import Trial
+from dfukit.comparing.trials import Trial, train
+from dfukit.progress import Silent
 from dfukit.rundir import RunDir
 
 SMOKE = "smoke"
@@ -152,21 +153,47 @@ def test_a_training_that_was_killed_is_not_explained_by_what_it_said_before(tmp_
     [
         ("40m", 1747.0, "all steps done", 653.0),
         ("40m", 2290.0, "all steps done", 0.0),  # nearly all is used
-        ("40m", 1747.0, "by hand", 0.0),
+        ("40m", 1747.0, "asked to stop", 0.0),
         ("1m", 50.0, "all steps done", 0.0),  # starting again would take as long
         ("", 1747.0, "all steps done", 0.0),
     ],
 )
-def test_time_that_a_training_has_left_over_is_used(
+def test_a_training_has_time_left_where_its_steps_took_less(
     tmp_path: Path, budget: str, seconds: float, stopped: str, left: float
 ) -> None:
     trial = Trial("lstm_wgan", "time", 0, tmp_path / "run", {"gan": {"budget": budget}})
     assert trial.left == 0  # it has not begun
-    trial.place.mkdir()
-    trial.run.training.write_text(json.dumps({"seconds": seconds, "stopped": stopped}))
-    trial.run.manifest.parent.mkdir(exist_ok=True)
-    trial.run.manifest.write_text("")
+    ended(trial, seconds, stopped)
     assert trial.left == left
+
+
+def ended(trial: Trial, seconds: float, stopped: str = "all steps done") -> None:
+    """What a training leaves behind."""
+    for path in (trial.run.training, trial.run.manifest, trial.run.config):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("")
+    trial.run.training.write_text(json.dumps({"seconds": seconds, "stopped": stopped}))
+
+
+def test_a_training_uses_the_time_that_is_left_once_and_never_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trial = Trial("lstm_wgan", "time", 0, tmp_path / "run", {"run": {"threads": 1}, "gan": {"budget": "40m"}})
+    started: list[list[str]] = []
+    begin = subprocess.Popen
+
+    def popen(command: list[str], **options: Any) -> subprocess.Popen[bytes]:
+        started.append(command[command.index("train") + 1 :])
+        ended(trial, 1000.0 * len(started))  # there is time left after both
+        return begin([sys.executable, "-c", ""])
+
+    monkeypatch.setattr(subprocess, "Popen", popen)
+    assert train([trial], 1, Silent()) == {}
+    first, second = started
+    assert first[0] == "--config"
+    assert second == ["--resume", str(trial.place), "--extend", "1400s"]
+    assert train([trial], 1, Silent()) == {}
+    assert len(started) == 2
 
 
 def test_a_figure_that_nobody_has_is_no_row_but_a_reason() -> None:

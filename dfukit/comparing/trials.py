@@ -112,12 +112,15 @@ class Trial:
 def train(trials: Sequence[Trial], together: int, progress: Progress) -> dict[Trial, str]:
     """Train all, so many side by side. Returns those that ended with an error, with what they said last.
 
+    One whose steps are done with time left over trains on, once.
+
     An interruption is handed on: each saves what it knows and goes on when this is called again.
     Raises ConfigError where a place holds another training.
     """
     for trial in trials:
         trial.claim()
-    waiting = [trial for trial in trials if not trial.trained or trial.left]
+    waiting = [trial for trial in trials if not trial.trained]
+    extended: set[Trial] = set()
     running: dict[Trial, subprocess.Popen[bytes]] = {}
     failed: dict[Trial, str] = {}
     told = time.monotonic()
@@ -136,7 +139,8 @@ def train(trials: Sequence[Trial], together: int, progress: Progress) -> dict[Tr
                     progress.say(f"{trial.name}: {failed[trial]}")
                 elif not trial.trained:
                     raise DfukitError(f"the training of {trial.name} left nothing behind: see {trial.log}")
-                elif trial.left:
+                elif trial.left and trial not in extended:
+                    extended.add(trial)
                     waiting.insert(0, trial)
                 told = 0.0
             if time.monotonic() - told > TELL:
