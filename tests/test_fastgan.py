@@ -108,14 +108,14 @@ def test_a_shut_gate_shuts_its_map() -> None:
 @pytest.mark.parametrize("side", [4, 8, 16])
 def test_upsampling_and_convolution_are_one(side: int) -> None:
     layer, maps = UpConv2d(6, 10).double(), torch.randn(2, 6, side, side, dtype=torch.float64)
-    wider = bordered(functional.interpolate(maps, scale_factor=2, mode="bilinear"))
+    wider = functional.pad(functional.interpolate(maps, scale_factor=2), (1, 1, 1, 1), mode="replicate")
     expected = functional.conv2d(wider, layer.weight)
     assert torch.allclose(layer(maps), expected, atol=1e-12)
 
 
 @pytest.mark.parametrize("doubling", [False, True])
 def test_gradients_by_matrix_products_are_those_of_torch(doubling: bool) -> None:
-    maps, label = torch.randn(2, 64, 8, 8), torch.randn(2, 64, *(2 * [18 if doubling else 8]))
+    maps, label = torch.randn(2, 64, 8, 8), torch.randn(2, 64, *(2 * [16 if doubling else 8]))
     weight = torch.randn(64, 64, *(2 * [4 if doubling else 3]))
     found = []
     for own in (True, False):
@@ -124,7 +124,7 @@ def test_gradients_by_matrix_products_are_those_of_torch(doubling: bool) -> None
             made = (double if doubling else convolve)(*leaves)
             assert "Convolution" in type(made.grad_fn).__name__
         elif doubling:
-            made = functional.conv_transpose2d(bordered(leaves[0]), leaves[1], stride=2, padding=2)
+            made = functional.conv_transpose2d(bordered(leaves[0]), leaves[1], stride=2, padding=3)
         else:
             made = functional.conv2d(bordered(leaves[0]), leaves[1])
         found.append([made.detach(), *torch.autograd.grad((made * label).sum(), leaves)])
@@ -187,7 +187,7 @@ def test_the_gated_linear_unit_has_the_numbers_of_torchs_own() -> None:
     assert gradients[0].is_contiguous(memory_format=torch.channels_last)
 
 
-def test_an_untrained_generator_draws_neither_frame_nor_grain() -> None:
+def test_an_untrained_generator_draws_no_frame_and_the_grain_of_photographs() -> None:
     generator, latent = build("generator", size=64, width=16), torch.randn(32, 256)
     label = torch.arange(32) % 2
     average.recompute_batch_norm(generator, latent, label)
@@ -197,13 +197,12 @@ def test_an_untrained_generator_draws_neither_frame_nor_grain() -> None:
     laplacian = (
         4 * grey[:, 1:-1, 1:-1] - grey[:, :-2, 1:-1] - grey[:, 2:, 1:-1] - grey[:, 1:-1, :-2] - grey[:, 1:-1, 2:]
     )
-    # Photographs have about 0.2; where upsampling is by nearest neighbours, 0.7.
-    assert laplacian.abs().mean() / grey.std() < 0.1
+    # Photographs have about 0.2, independent weights 0.9.
+    assert 0.1 < laplacian.abs().mean() / grey.std() < 0.3
 
 
 def test_the_length_of_a_latent_counts_only_below_that_of_noise() -> None:
-    generator, latent = build("generator", width=8), torch.randn(2, 256)
-    average.recompute_batch_norm(generator, torch.randn(32, 256), torch.arange(32) % 2)
+    generator, latent = build("generator", width=8).eval(), torch.randn(2, 256)
     latent = latent / latent.square().mean(1, keepdim=True).sqrt()
     with torch.no_grad():
         assert torch.allclose(generator(latent, LABEL), generator(3 * latent, LABEL), atol=1e-5)

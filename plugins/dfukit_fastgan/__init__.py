@@ -6,6 +6,8 @@ from dfukit import Component, ConfigError, frozen, hookimpl, real, whole
 
 FASTGAN = "Liu et al., Towards Faster and Stabilized GAN Training for High-fidelity Few-shot Image Synthesis, ICLR 2021"
 HINGE = "Lim and Ye, Geometric GAN, 2017 (arXiv 1705.02894)"
+GRAIN = 2.0
+"""Of untrained pictures: about that of photographs."""
 SIZES = (16, 32, 64, 128, 256, 512)
 
 
@@ -18,6 +20,12 @@ def _check_size(size: int) -> None:
 class FastGeneratorSettings:
     latent_size: int = whole(256, "length of the noise vector", low=1, high=4096)
     width: int = whole(64, "channels of the 128x128 map; the 4x4 map has 16 times as many", low=8, high=512)
+    grain: float = real(
+        GRAIN,
+        "independent noise in the first weights, for each 1 that is smooth; 0: untrained pictures are a blur",
+        low=0.0,
+        high=1e4,
+    )
 
     def check(self, size: int) -> None:
         _check_size(size)

@@ -9,7 +9,7 @@ from torch.nn import functional
 from dfukit import ImageSpec
 from dfukit.interfaces import Generator
 from dfukit_fastgan import FastGeneratorSettings
-from dfukit_fastgan.layers import GLU, SIZE, Conv2d, Gate, SpectralConv2d, UpConv2d
+from dfukit_fastgan.layers import BILINEAR, GLU, SIZE, Conv2d, Gate, SpectralConv2d, UpConv2d, start_smooth
 
 FIRST = 4
 """Width of the first map."""
@@ -42,10 +42,16 @@ class FastGenerator(Generator):
         fixed = min(FIXED, settings.latent_size)
         for place, side in enumerate(list(channels)[1:]):
             sides = channels[side // 2], channels[side]
-            self.blocks[str(side)] = Double(*sides, classes, side, fixed) if place % 2 else Single(*sides, classes)
+            self.blocks[str(side)] = (
+                Double(*sides, classes, settings.grain, side, fixed)
+                if place % 2
+                else Single(*sides, classes, settings.grain)
+            )
             if side // GATED >= FIRST:
                 self.gates[str(side)] = Gate(channels[side // GATED], channels[side])
         self.draw = SpectralConv2d(channels[image.size], image.channels, 3, padding=1, padding_mode="replicate")
+        # Its spectral norm of 1 leaves smooth maps more contrast where it begins as a blur.
+        start_smooth(self.draw, BILINEAR, settings.grain)
 
     def forward(self, latent: Tensor, label: Tensor) -> Tensor:
         length = latent.square().mean(1, keepdim=True).sqrt()
@@ -64,9 +70,9 @@ class FastGenerator(Generator):
 class Single(nn.Module):
     """Doubles the width with one convolution: upsampling, convolution, batch norm, GLU."""
 
-    def __init__(self, inputs: int, outputs: int, classes: int) -> None:
+    def __init__(self, inputs: int, outputs: int, classes: int, grain: float) -> None:
         super().__init__()
-        self.convolution = UpConv2d(inputs, 2 * outputs)
+        self.convolution = UpConv2d(inputs, 2 * outputs, grain)
         self.norm = ClassBatchNorm2d(2 * outputs, classes)
         self.glu = GLU()
 
@@ -78,12 +84,12 @@ class Single(nn.Module):
 class Double(nn.Module):
     """Doubles the width with two convolutions, noise after each."""
 
-    def __init__(self, inputs: int, outputs: int, classes: int, side: int, fixed: int) -> None:
+    def __init__(self, inputs: int, outputs: int, classes: int, grain: float, side: int, fixed: int) -> None:
         super().__init__()
-        self.convolution = UpConv2d(inputs, 2 * outputs)
+        self.convolution = UpConv2d(inputs, 2 * outputs, grain)
         self.noise = Noise(side, fixed, seed=2 * side)
         self.norm = ClassBatchNorm2d(2 * outputs, classes)
-        self.second = Conv2d(outputs, 2 * outputs)
+        self.second = Conv2d(outputs, 2 * outputs, grain)
         self.second_noise = Noise(side, fixed, seed=2 * side + 1)
         self.second_norm = ClassBatchNorm2d(2 * outputs, classes)
         self.glu = GLU()

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
+from dfukit_fastgan import GRAIN
 from dfukit_fastgan.products import convolve, double
 
 SIZE = 0.02
@@ -23,8 +24,6 @@ START = 10
 """Power iterations with which a spectral norm begins; then one for each forward pass in training."""
 ADDED_UP = ((0.0, 0.0, 1.0), (0.0, 1.0, 1.0), (1.0, 1.0, 0.0), (1.0, 0.0, 0.0))
 """Which rows of a 3x3 kernel are added up in each row of the 4x4 one, and which columns in each column."""
-BLUR = (0.25, 0.5, 0.25)
-"""Of rows and of columns: makes bilinear upsampling of nearest-neighbour upsampling."""
 POOLED = 4
 """Width of the map that a gate is made of."""
 MERGED_FROM = 8
@@ -103,31 +102,26 @@ def _as_matrix(weight: Tensor) -> Tensor:
 
 
 class UpConv2d(nn.Conv2d):
-    """Bilinear upsampling by two, then a 3x3 convolution without bias, the border going on outside of the map.
+    """Nearest-neighbour upsampling by two, then a 3x3 convolution without bias.
 
-    Computed as nearest-neighbour upsampling, convolution, and a blur by (1, 2, 1) / 4 of rows and columns, which is the
-    same: the blur makes bilinear upsampling of the first and may come last. The first two are one transposed
-    convolution (4x4, stride 2), whose kernel is the 3x3 one added up over the pixels that upsampling makes equal: 16
-    products for a pixel of the smaller map in the place of 36.
+    The two are one transposed convolution (4x4, stride 2), whose kernel is the 3x3 one added up over the pixels that
+    upsampling makes equal: 16 products for a pixel of the smaller map in the place of 36, and no larger map in between.
+    The border goes on outside of the map: zeros there begin as a grey frame around the pictures.
     """
 
     added_up: Tensor
     """[9, 16]"""
-    blur: Tensor
-    """[1, 1, 3, 3]"""
 
-    def __init__(self, inputs: int, outputs: int) -> None:
+    def __init__(self, inputs: int, outputs: int, grain: float = GRAIN) -> None:
         super().__init__(inputs, outputs, 3, padding=1, bias=False)
-        rows, blur = torch.tensor(ADDED_UP), torch.tensor(BLUR)
+        rows = torch.tensor(ADDED_UP)
         self.register_buffer("added_up", torch.kron(rows, rows).t().contiguous(), persistent=False)
-        self.register_buffer("blur", torch.outer(blur, blur)[None, None], persistent=False)
-        nn.init.normal_(self.weight, 0.0, SIZE)
+        start_smooth(self, BILINEAR, grain)
 
     def forward(self, maps: Tensor) -> Tensor:
         if maps.shape[-1] < MERGED_FROM:
-            return convolve(functional.interpolate(maps, scale_factor=2, mode="bilinear"), self.weight)
-        doubled = double(maps, self.merged())
-        return functional.conv2d(doubled, self.blur.expand(doubled.shape[1], -1, -1, -1), groups=doubled.shape[1])
+            return convolve(functional.interpolate(maps, scale_factor=2), self.weight)
+        return double(maps, self.merged())
 
     def merged(self) -> Tensor:
         """The kernel [in, out, 4, 4] of the transposed convolution: each of its numbers is a sum of the 3x3 one's."""
@@ -137,14 +131,35 @@ class UpConv2d(nn.Conv2d):
 
 
 class Conv2d(nn.Conv2d):
-    """A 3x3 convolution without bias, the border going on outside of the map."""
+    """A 3x3 convolution without bias that begins as a mixture of channels, pixel by pixel; borders as `UpConv2d`'s."""
 
-    def __init__(self, inputs: int, outputs: int) -> None:
+    def __init__(self, inputs: int, outputs: int, grain: float = GRAIN) -> None:
         super().__init__(inputs, outputs, 3, padding=1, bias=False)
-        nn.init.normal_(self.weight, 0.0, SIZE)
+        start_smooth(self, CENTRE, grain)
 
     def forward(self, maps: Tensor) -> Tensor:
         return convolve(maps, self.weight)
+
+
+BILINEAR = (0.25, 0.5, 0.25)
+"""What makes bilinear upsampling of nearest-neighbour upsampling."""
+CENTRE = (0.0, 1.0, 0.0)
+
+
+@torch.no_grad()
+def start_smooth(layer: nn.Conv2d, profile: tuple[float, float, float], grain: float) -> None:
+    """Begin as random mixtures of channels, each spread over the pixels by `profile`, and `grain` times as much noise.
+
+    Independent weights begin as grain at every width of the maps, which short training does not unlearn; smooth ones
+    alone learn no detail in a short training.
+    """
+    spread = torch.outer(torch.tensor(profile), torch.tensor(profile))
+    mixture = torch.randn(layer.out_channels, layer.in_channels, 1, 1)
+    noise = grain * torch.randn_like(layer.weight) * spread.norm() / layer.weight[0, 0].numel() ** 0.5
+    started = mixture * spread + noise
+    layer.weight.copy_(started * SIZE / started.square().mean().sqrt())
+    if isinstance(layer, SpectralConv2d):
+        layer.settle()
 
 
 class Gate(nn.Module):

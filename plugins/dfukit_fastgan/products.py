@@ -27,14 +27,11 @@ def convolve(maps: Tensor, weight: Tensor) -> Tensor:
 
 
 def double(maps: Tensor, weight: Tensor) -> Tensor:
-    """A transposed 4x4 convolution [in, out, 4, 4] of stride 2 of maps whose border goes on outside of them.
-
-    S pixels become 2 S + 2: twice the width, and one more on each side.
-    """
+    """A transposed 4x4 convolution [in, out, 4, 4] of stride 2, which doubles the width; the border goes on outside."""
     if _faster(maps, weight):
         doubled: Tensor = _Convolution.apply(bordered(maps), weight, True)
         return doubled
-    return functional.conv_transpose2d(bordered(maps), weight, stride=2, padding=2)
+    return functional.conv_transpose2d(bordered(maps), weight, stride=2, padding=3)
 
 
 def bordered(maps: Tensor) -> Tensor:
@@ -54,7 +51,7 @@ class _Convolution(torch.autograd.Function):
         ctx.save_for_backward(maps, weight)
         ctx.doubling = doubling
         if doubling:
-            return functional.conv_transpose2d(maps, weight, stride=2, padding=2)
+            return functional.conv_transpose2d(maps, weight, stride=2, padding=3)
         return functional.conv2d(maps, weight)
 
     @staticmethod
@@ -63,12 +60,12 @@ class _Convolution(torch.autograd.Function):
         maps, weight = ctx.saved_tensors
         of_maps = of_weight = None
         if ctx.needs_input_grad[0]:
-            stride, padding = ((2, 2), (2, 2)) if ctx.doubling else ((1, 1), (0, 0))
+            stride, padding = ((2, 2), (3, 3)) if ctx.doubling else ((1, 1), (0, 0))
             of_maps, _, _ = torch.ops.aten.convolution_backward(
                 gradient, maps, weight, None, stride, padding, (1, 1), ctx.doubling, (0, 0), 1, (True, False, False)
             )
         if ctx.needs_input_grad[1]:
-            large = functional.pad(gradient, (2, 2, 2, 2)) if ctx.doubling else maps
+            large = functional.pad(gradient, (3, 3, 3, 3)) if ctx.doubling else maps
             of_weight = _correlated(maps, large, 4, 2) if ctx.doubling else _correlated(gradient, large, 3, 1)
         return of_maps, of_weight, None
 
