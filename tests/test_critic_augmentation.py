@@ -175,17 +175,6 @@ def test_what_it_has_learnt_is_restored() -> None:
     assert again.state()["probability"] == first.state()["probability"] > 0
 
 
-def test_diffaugment_can_begin_when_the_critic_has_scored_enough_pictures() -> None:
-    first, again = build("diffaugment", after=20), build("diffaugment", after=20)
-    for scored in (0, 8, 16):
-        assert int(first.state()["scored"]) == scored
-        assert torch.equal(change(first, some()), some())
-        first.observe({"real": torch.zeros(8), "fake": torch.zeros(8)})
-    again.restore(first.state())
-    for augmentation in (first, again):
-        assert torch.equal(change(augmentation, some()), change(build("diffaugment"), some()))
-
-
 def test_the_probability_is_logged(tmp_path: Path) -> None:
     settings = {"augmentation.name": "ada", "augmentation.ramp": 100, "augmentation.target": -1.0}
     made = config.resolve(registry.load(), preset="smoke", settings={**settings, "run.precision": "fp32"})

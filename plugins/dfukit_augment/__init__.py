@@ -30,7 +30,6 @@ class DiffAugmentSettings:
     contrast: float = real(0.2, "contrast lower or higher by up to this share", low=0.0, high=1.0)
     translation: float = real(0.125, "shift by up to this share of the width, either way", low=0.0, high=0.5)
     cutout: float = real(0.5, "width of the grey square, as a share of the picture's; 0: none", low=0.0, high=1.0)
-    after: int = whole(0, "real pictures that the critic scores unchanged first", low=0)
 
 
 @frozen

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -21,24 +19,19 @@ class DiffAugment(Augmentation):
     """Colour, translation and cutout of every picture, as gradients pass through to the generator.
 
     In plain torch, for kornia's erasing and translation draw in ways of their own. What comes in from outside a picture
-    is its mirror image: a black border would be something to learn. Until the critic has scored `after` real pictures
-    it sees them as they are.
+    is its mirror image: a black border would be something to learn.
     """
 
     def __init__(self, settings: DiffAugmentSettings, image: ImageSpec) -> None:
         self.settings = settings
         self.shift = round(settings.translation * image.size)
         self.hole = round(settings.cutout * image.size)
-        self.scored = torch.zeros((), dtype=torch.int64)
-        """Real pictures so far, `after` at most."""
 
     def draw(self, n: int, step: Step, purpose: str = "augment") -> Tensor:
         """Uniform numbers [N, 7] on the CPU: three of colour, two of translation, two of the square."""
         return step.uniform(purpose, n, 7)
 
     def forward(self, images: Tensor, params: Tensor) -> Tensor:
-        if self.scored < self.settings.after:
-            return images
         colours = either_way(params[:, :3]).to(images).view(-1, 3, 1, 1, 1)
         strength = self.settings
         images = change(
@@ -52,15 +45,6 @@ class DiffAugment(Augmentation):
         if self.hole:
             images = self._with_hole(images, params[:, 5:].to(images))
         return images
-
-    def observe(self, terms: Mapping[str, Tensor]) -> None:
-        self.scored = (self.scored + len(terms["real"])).clamp(max=self.settings.after)
-
-    def state(self) -> dict[str, Tensor]:
-        return {"scored": self.scored} if self.settings.after else {}
-
-    def restore(self, state: Mapping[str, Tensor]) -> None:
-        self.scored = state["scored"].cpu()
 
     def _moved(self, images: Tensor, uniform: Tensor) -> Tensor:
         """Shifted by whole pixels."""
