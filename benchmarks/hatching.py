@@ -44,7 +44,9 @@ if __name__ == "__main__":
         inside = (cycles >= first) & (cycles <= first + BAND)
         ratios = [found[part].sum() / expected[part].sum() for part in ((inside, slice(0, 2)), (slice(0, 2), inside))]
         rows, columns = 10 * np.log10(ratios)
-        print(f"{first} to {first + BAND}: along rows' order {rows:.1f} dB, along columns' order {columns:.1f} dB")
+        print(
+            f"{first} to {first + BAND} cycles: from row to row {rows:.1f} dB, from column to column {columns:.1f} dB"
+        )
     if len(sys.argv) > 3:
         Path(sys.argv[3]).mkdir(parents=True, exist_ok=True)
         for number, picture in enumerate(synthetic):
