@@ -13,9 +13,9 @@ from dfukit.errors import PluginError, reason_of
 from dfukit.health import Health
 from dfukit.interfaces import Step
 from dfukit.portions import Portions, is_out_of_memory
+from dfukit.replay import Replay, Terms
 from dfukit.world import World
 
-Terms = dict[str, Tensor]
 TermsOf = Callable[[Step, int], Terms]
 """The terms of a loss for some pictures of a batch: those that the Step says begin at `first`, and how many."""
 
@@ -36,16 +36,23 @@ class Descent:
     world: World
     parts: str = "the loss"
     """What the loss is made of, for errors."""
+    replay: Replay | None = None
+    """What computes turns on a GPU faster, where that can be."""
 
     def step(self, turn: Step, terms_of: TermsOf) -> Terms:
         """Descend once. The terms of the whole batch: scores [N] put together, scalars averaged; detached."""
-        terms = self.portions.attempt(lambda: self._backward(turn, terms_of))
+        terms = self.portions.attempt(lambda: self._computed(turn, terms_of))
         gradients = [parameter.grad for parameter in self.network.parameters() if parameter.grad is not None]
         terms = self._of_all(terms, gradients)
         # Fused optimisers skip their step on the device where this is 1.
         self.optimiser.found_inf = self.health.look(gradients, terms["loss"])  # type: ignore[attr-defined]
         self.optimiser.step()
         return terms
+
+    def _computed(self, turn: Step, terms_of: TermsOf) -> Terms:
+        if self.replay is None:
+            return self._backward(turn, terms_of)
+        return self.replay.backward(turn, self.network, lambda fed: self._backward(fed, terms_of))
 
     def _backward(self, turn: Step, terms_of: TermsOf) -> Terms:
         """Gradients and terms of this process's share of the batch."""

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from dfukit import average, drawn, rundir, schedule, sheets, weights
 from dfukit.component import ImageSpec
 from dfukit.config import RunConfig
-from dfukit.descent import Descent, Terms, finite, scalars
+from dfukit.descent import Descent, finite, scalars
 from dfukit.device import Compute
 from dfukit.errors import ConfigError, WeightsError
 from dfukit.health import Health
@@ -27,6 +27,7 @@ from dfukit.pairing import check_finite, check_pair
 from dfukit.portions import Portions
 from dfukit.progress import Progress
 from dfukit.recovery import Recovery
+from dfukit.replay import BEFORE, Replay, Terms
 from dfukit.resident import DevicePictures
 from dfukit.rows import Pixels
 from dfukit.rundir import RunDir
@@ -116,8 +117,21 @@ def train(
     health = Health(device)
     portions = Portions(len(world.share(batch_size)), "training", judge.say, world)
     parts = f"the {config.loss} with the {config.generator}, the {config.critic} and the {config.augmentation}"
-    descend_critic = Descent(critic, critic_optimiser, batch_size, portions, health, world, parts)
-    descend_generator = Descent(generator, generator_optimiser, batch_size, portions, health, world, parts)
+    capturable = all(part.capturable for part in (generator, critic, loss, augmentation))
+    replayed = config.run.graphs and capturable and device.type == "cuda" and real.resident
+    descend_critic, descend_generator = (
+        Descent(
+            network,
+            optimiser,
+            batch_size,
+            portions,
+            health,
+            world,
+            parts,
+            Replay(device, judge.say) if replayed else None,
+        )
+        for network, optimiser in ((critic, critic_optimiser), (generator, generator_optimiser))
+    )
 
     def begin() -> None:
         """The first weights, where they are not random."""
@@ -129,9 +143,8 @@ def train(
 
     def draw(turn: Step, n: int) -> Batch:
         """Random real pictures, and as many fakes of the same classes."""
-        index = torch.randint(len(real), (batch_size,), generator=turn.part(0, 0).rng("real"))
         latent = turn.normal("latent", n, generator.latent_size)
-        taken, label = real.take(index[turn.first : turn.first + n])
+        taken, label = real.take(turn.integers("real", len(real), n))
         chosen = _unit(taken)
         if settings.flips:
             flip = turn.uniform("flip", n, 1, 1, 1).to(device) < 0.5
@@ -207,7 +220,8 @@ def train(
         )
         done = recovery.resume(begin)
         if settings.budget:
-            fitted = _fit_budget(settings, done, take_step, judge, recovery, averaged, critic)
+            first_steps = 1 + BEFORE if replayed else 1
+            fitted = _fit_budget(settings, done, take_step, first_steps, judge, recovery, averaged, critic)
             judge.settings, judge.steps = fitted, fitted.steps
             if world.first:
                 rundir.write_toml(run.config, evolve(config, gan=fitted).as_table())
@@ -262,6 +276,7 @@ def train(
             "roll_backs": health.roll_backs,
             "pictures_at_a_time": portions.size,
             "processes": world.size,
+            "replayed": descend_critic.replay is not None and descend_critic.replay.captured,
         },
     )
 
@@ -270,6 +285,7 @@ def _fit_budget(
     settings: GanSettings,
     done: int,
     take_step: Callable[[int], object],
+    first_steps: int,
     judge: Judge,
     recovery: Recovery,
     averaged: Generator,
@@ -279,7 +295,8 @@ def _fit_budget(
     left = seconds(settings.budget) - (0.0 if done else judge.elapsed)
     began = time.monotonic()
     before = recovery.state(done)
-    take_step(done)  # the first one allocates, and is no measure
+    for _ in range(first_steps):  # which allocate and capture, and are no measure
+        take_step(done)
     times: list[float] = []
     while len(times) < WARM_UP_STEPS or sum(times) < WARM_UP_SECONDS:
         started = time.monotonic()

@@ -6,6 +6,7 @@ and augmentations in [0, 1], extractors as uint8. Labels are class indices [N], 
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import math
 from abc import ABC, abstractmethod
@@ -60,13 +61,18 @@ class Step:
         """Standard normal numbers for `n` pictures, [n, *shape] on the CPU: the same however the batch is divided."""
         return self._rows(torch.randn, purpose, n, *shape)
 
+    def integers(self, purpose: str, high: int, n: int) -> Tensor:
+        """Whole numbers from 0 to below `high` for `n` pictures, int64 [n] on the CPU: the same however the batch is
+        divided."""
+        return self._rows(functools.partial(torch.randint, high), purpose, n)
+
     def _rows(self, draw: Callable[..., Tensor], purpose: str, n: int, *shape: int) -> Tensor:
         if not self.total:
-            return draw(n, *shape, generator=self.rng(purpose))
+            return draw((n, *shape), generator=self.rng(purpose))
         if n > self.total - self.first:
             raise ValueError(f"{n} pictures from {self.first} on are more than a batch of {self.total} has")
         rng = torch.Generator().manual_seed(self.seed_of(purpose))
-        return draw(self.total, *shape, generator=rng)[self.first : self.first + n]
+        return draw((self.total, *shape), generator=rng)[self.first : self.first + n]
 
 
 @frozen
@@ -83,6 +89,10 @@ class Generator(nn.Module, ABC):
 
     latent_size: int
     """Length of the noise vector."""
+    capturable: bool = False
+    """A GPU may replay it: it runs the same operations at every step, looks at no number of a tensor, makes tensors on
+    the device alone, and draws with torch there. Steps are replayed, several times faster, where all four parts of a
+    GAN say so."""
 
     @abstractmethod
     def forward(self, latent: Tensor, label: Tensor) -> Tensor:
@@ -94,6 +104,8 @@ class Critic(nn.Module, ABC):
 
     per_picture: ClassVar[bool] = True
     """A picture's score ignores the rest of the batch. False where batch statistics are used inside."""
+    capturable: bool = False
+    """As a generator's; `auxiliary` draws with step.uniform(), step.normal() or step.integers()."""
 
     @abstractmethod
     def forward(self, images: Tensor, label: Tensor) -> Tensor:
@@ -119,6 +131,9 @@ class Loss(ABC):
     """Critic steps for each generator step."""
     per_picture: ClassVar[bool] = False
     """Whether it takes gradients of single pictures' scores, so that critics with batch statistics are refused."""
+    capturable: bool = False
+    """As a generator's; of a step it reads `progress`, as a tensor, and what step.uniform(), step.normal() and
+    step.integers() draw, on any device."""
 
     @abstractmethod
     def critic(self, critic: Scorer, batch: Batch, step: Step) -> dict[str, Tensor]:
@@ -134,6 +149,8 @@ class Augmentation(ABC):
 
     differentiable: ClassVar[bool] = True
     """False where no gradient passes, so that it is for classifiers only."""
+    capturable: bool = False
+    """As a loss's: `draw` returns what step.uniform(), step.normal() or step.integers() drew, on any device."""
 
     @abstractmethod
     def draw(self, n: int, step: Step, purpose: str = "augment") -> Any:

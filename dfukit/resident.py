@@ -34,7 +34,7 @@ class DevicePictures:
     def take(self, index: Tensor) -> tuple[Tensor, Tensor]:
         """Pictures uint8 [n, C, S, S] in channels_last memory and labels [n], both on the device.
 
-        `index` [n] lies on the CPU.
+        `index` [n] lies on the CPU, or on the device where the pictures are resident.
         """
         on_device = _send(index, self._device)
         if self._on_device is None:
@@ -67,7 +67,7 @@ def _copied(pixels: Pixels, device: torch.device) -> Tensor:
 
 
 def _send(values: Tensor, device: torch.device) -> Tensor:
-    if device.type != "cuda":
+    if device.type != "cuda" or values.is_cuda:
         return values.to(device)
     # From pinned memory the copy goes on while the host queues what comes after it.
     return values.pin_memory().to(device, non_blocking=True)

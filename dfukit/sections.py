@@ -15,6 +15,7 @@ class RunSettings:
     device: str = s.text("auto", "auto, cpu, cuda, cuda:1, mps")
     precision: str = s.choice("auto", ("auto", "fp32", "bf16"), "bf16 where the hardware is fast at it, else fp32")
     threads: int = s.whole(0, "CPU threads; 0 leaves it to torch", low=0)
+    graphs: bool = s.flag(True, "on a GPU, replay training steps as CUDA graphs where all components allow it")
 
 
 @frozen

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from dfukit.component import ImageSpec
 from dfukit.interfaces import Augmentation, Step
@@ -21,6 +20,8 @@ class DiffAugment(Augmentation):
     In plain torch, for kornia's erasing and translation draw in ways of their own. What comes in from outside a picture
     is its mirror image: a black border would be something to learn.
     """
+
+    capturable = True
 
     def __init__(self, settings: DiffAugmentSettings, image: ImageSpec) -> None:
         self.settings = settings
@@ -41,21 +42,19 @@ class DiffAugment(Augmentation):
             strength.contrast * colours[:, 2],
         )
         if self.shift:
-            images = self._moved(images, params[:, 3:5])
+            images = self._moved(images, params[:, 3:5].to(images.device))
         if self.hole:
             images = self._with_hole(images, params[:, 5:].to(images))
         return images
 
     def _moved(self, images: Tensor, uniform: Tensor) -> Tensor:
         """Shifted by whole pixels."""
-        height, width = images.shape[2:]
-        padded = functional.pad(images, (self.shift,) * 4, mode="reflect")
-        places = (uniform * (2 * self.shift + 1)).long().tolist()  # on the CPU, so that no device is waited for
-        moved = [
-            picture[:, top : top + height, left : left + width]
-            for picture, (top, left) in zip(padded.unbind(), places, strict=True)
-        ]
-        return torch.stack(moved).contiguous(memory_format=torch.channels_last)
+        n, channels, height, width = images.shape
+        shifts = (uniform * (2 * self.shift + 1)).long() - self.shift
+        rows = _mirrored(shifts[:, :1], height)[:, None, :, None].expand(n, channels, height, width)
+        columns = _mirrored(shifts[:, 1:], width)[:, None, None, :].expand(n, channels, height, width)
+        moved = images.contiguous().gather(2, rows).gather(3, columns)
+        return moved.contiguous(memory_format=torch.channels_last)
 
     def _with_hole(self, images: Tensor, uniform: Tensor) -> Tensor:
         """A grey square whose centre lies anywhere in the picture."""
@@ -69,3 +68,9 @@ class DiffAugment(Augmentation):
         first = (uniform * length).floor() - self.hole // 2
         places = torch.arange(length, device=uniform.device)
         return (places >= first) & (places < first + self.hole)
+
+
+def _mirrored(shifts: Tensor, length: int) -> Tensor:
+    """Which pixels are seen after shifts [N, 1] of less than `length`: [N, length], mirrored at the first and last."""
+    places = torch.arange(length, device=shifts.device) + shifts
+    return length - 1 - (length - 1 - places.abs()).abs()

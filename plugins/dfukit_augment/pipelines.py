@@ -17,6 +17,8 @@ from dfukit_augment.warping import warped
 class Unchanged(Augmentation):
     """Pictures as they are."""
 
+    capturable = True
+
     def __init__(self, settings: NoSettings, image: ImageSpec) -> None:
         pass
 

@@ -35,6 +35,7 @@ class FastCritic(Critic):
     """
 
     per_picture: ClassVar[bool] = False
+    capturable = True
 
     def __init__(self, settings: FastCriticSettings, image: ImageSpec) -> None:
         super().__init__()

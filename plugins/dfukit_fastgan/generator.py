@@ -29,6 +29,8 @@ class FastGenerator(Generator):
     normal, so that shorter ones, as truncation makes them, stay shorter.
     """
 
+    capturable = True
+
     def __init__(self, settings: FastGeneratorSettings, image: ImageSpec) -> None:
         super().__init__()
         self.latent_size = settings.latent_size

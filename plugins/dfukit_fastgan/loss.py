@@ -17,6 +17,8 @@ class Hinge(Loss):
     exactly on them (Liu et al. 2021 train with 0.8 to 1).
     """
 
+    capturable = True
+
     def __init__(self, settings: HingeSettings, image: ImageSpec) -> None:
         self.critic_steps = settings.critic_steps
         self.jitter = settings.jitter

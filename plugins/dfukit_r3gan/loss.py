@@ -22,6 +22,7 @@ class Relativistic(Loss):
     """
 
     per_picture: ClassVar[bool] = True
+    capturable = True
 
     def __init__(self, settings: R3ganSettings, image: ImageSpec) -> None:
         self.critic_steps = settings.critic_steps

@@ -16,6 +16,7 @@ class WassersteinGradientPenalty(Loss):
     """E[D(fake)] - E[D(real)] + weight * E[(|grad D(mix)| - 1)^2] (Gulrajani et al. 2017, algorithm 1)."""
 
     per_picture: ClassVar[bool] = True
+    capturable = True
 
     def __init__(self, settings: WganGpSettings, image: ImageSpec) -> None:
         self.critic_steps = settings.critic_steps

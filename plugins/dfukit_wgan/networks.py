@@ -32,6 +32,8 @@ class LstmGenerator(Generator):
         cells = GRID * GRID
         # In this order: the first weights of a seed depend on it.
         self.recurrent = settings.unroll != "none"
+        # The dropout of cuDNN's LSTM cannot be captured.
+        self.capturable = not (self.recurrent and self.layers > 1 and settings.dropout > 0)
         if self.recurrent:
             self.position = nn.Embedding(cells if settings.unroll == "cells" else 1, settings.embedding)
         self.label = nn.Embedding(len(image.classes), settings.embedding)
@@ -117,6 +119,8 @@ class ConvCritic(Critic):
     Batch norm would mix the pictures of a batch, which the gradient penalty forbids; an LSTM has no second derivative
     on cuDNN.
     """
+
+    capturable = True
 
     def __init__(self, settings: ConvCriticSettings, image: ImageSpec) -> None:
         super().__init__()
