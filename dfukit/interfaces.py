@@ -109,7 +109,10 @@ class Critic(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, images: Tensor, label: Tensor) -> Tensor:
-        """Realism scores [N] of pictures [N, C, S, S] in [-1, 1]; higher is more real; unbounded."""
+        """Realism scores of pictures [N, C, S, S] in [-1, 1]; higher is more real; unbounded.
+
+        [N], or [N, K] where it scores K places of each picture, of which losses may take the mean.
+        """
 
     @abstractmethod
     def features(self, images: Tensor) -> Tensor:
@@ -118,6 +121,11 @@ class Critic(nn.Module, ABC):
     def auxiliary(self, real: Tensor, step: Step) -> Tensor | None:
         """A further task on real pictures [N, C, S, S] in [-1, 1]: a scalar added to the critic's loss, or None."""
         return None
+
+
+def of_pictures(scores: Tensor) -> Tensor:
+    """Scores [N] of pictures, from a critic's scores: the means of those of places [N, K]."""
+    return scores.mean(1) if scores.dim() == 2 else scores
 
 
 class Loss(ABC):

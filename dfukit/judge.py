@@ -18,7 +18,7 @@ from dfukit import average, hardware, rundir, schedule
 from dfukit.device import Compute
 from dfukit.drawn import GRID, grid, png, to_uint8
 from dfukit.early_stop import EarlyStop
-from dfukit.interfaces import Critic, Generator, Step
+from dfukit.interfaces import Critic, Generator, Step, of_pictures
 from dfukit.portions import Portions
 from dfukit.progress import Progress
 from dfukit.resident import DevicePictures
@@ -297,7 +297,7 @@ class Judge:
     def _scores(self, critic: Critic, images: Tensor, label: Tensor) -> Tensor:
         def score(rows: slice) -> Tensor:
             with self.compute.autocast():
-                scores: Tensor = critic(images[rows].float() / 127.5 - 1, label[rows])
+                scores = of_pictures(critic(images[rows].float() / 127.5 - 1, label[rows]))
             return scores.float()
 
         return self._each(len(images), score)
@@ -321,7 +321,12 @@ class Judge:
         if not self.world.first:
             return
         known = {name: float(f"{value:.6g}") for name, value in values.items() if math.isfinite(value)}
-        place = {"step": self.at, "steps": self.steps, "epoch": round(self.at / self.epoch_steps, 3)}
+        place = {
+            "step": self.at,
+            "steps": self.steps,
+            "epoch": round(self.at / self.epoch_steps, 3),
+            "seconds": round(self.elapsed, 1),
+        }
         self.run.event("gan", **place, **known, **{name: word for name, word in words.items() if word})
         if self.writer is not None:
             for name, value in known.items():

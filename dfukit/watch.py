@@ -85,6 +85,10 @@ def _one_each(result: Any, first: Any, image: ImageSpec | None) -> str:
     return _shaped(result, len(first))
 
 
+def _one_each_or_places(result: Any, first: Any, image: ImageSpec | None) -> str:
+    return _shaped(result, len(first)) and _shaped(result, len(first), -1) and _shaped(result, len(first))
+
+
 def _like_the_argument(result: Any, first: Any, image: ImageSpec | None) -> str:
     return _shaped(result, *first.shape)
 
@@ -128,7 +132,7 @@ def _a_line(result: Any, first: Any, image: ImageSpec | None) -> str:
 
 METHODS: dict[str, dict[str, Promise]] = {
     "generator": {"forward": _pictures},
-    "critic": {"forward": _one_each, "features": _a_map, "auxiliary": _a_scalar_or_none},
+    "critic": {"forward": _one_each_or_places, "features": _a_map, "auxiliary": _a_scalar_or_none},
     "loss": {"critic": _terms, "generator": _terms},
     "augmentation": {
         "draw": _anything,

@@ -50,7 +50,7 @@ def described_critic(size: int) -> int:
     for side in (4, 8, 16, 32):
         if 8 * side <= size:
             count += wide[8 * side] * wide[side] * 16 + wide[side] ** 2
-    count += 512 * 1024 + norm * 1024 + 1024 * 16
+    count += 256 * 512 + norm * 512 + 512 * 16
     count += 3 * 64 * 16 + 64 * 128 * 16 + norm * 128 + 128 * 256 * 16 + norm * 256 + 256 * 16  # the picture at 32x32
     count += 2 * 512
     for channels, doublings in ((512, 4), (128, 2 if size == 64 else 3)):
@@ -69,7 +69,8 @@ def test_networks_have_the_shapes_and_parameters_of_the_description(size: int) -
         pictures = generator.eval()(torch.randn(2, 256), LABEL)
         assert pictures.shape == (2, 3, size, size)
         assert critic.features(pictures).shape == (2, 512, 4, 4)
-        assert critic(pictures, LABEL).shape == (2,)
+        assert critic(pictures, LABEL).shape == (2, 5 * 5 + 1)
+        assert build("critic", size=size, scored_map=4)(pictures, LABEL).shape == (2, 2)
     counted = [sum(parameter.numel() for parameter in network.parameters()) for network in (generator, critic)]
     assert counted == [described_generator(size), described_critic(size)]
 
@@ -314,6 +315,21 @@ def test_the_hinge_loss_is_its_formula() -> None:
     assert build("loss", "hinge").generator(Level(), batch, step)["loss"].item() == pytest.approx(0.6, abs=1e-6)
 
 
+class Places(nn.Module):
+    """The mean of each row of pixels."""
+
+    def forward(self, images: Tensor, label: Tensor) -> Tensor:
+        return images.mean((1, 3))
+
+
+def test_each_place_is_held_to_the_margin() -> None:
+    rows = torch.tensor([3.0, -1.0, 0.0, 0.0]).view(1, 1, 4, 1).expand(2, 3, 4, 4)
+    label = torch.zeros(2, dtype=torch.int64)
+    terms = build("loss", "hinge", jitter=0.0).critic(Places(), Batch(rows, -rows, label), Step(0, 1))
+    assert terms["loss"].item() == pytest.approx(2 * (0.0 + 2.0 + 1.0 + 1.0) / 4)
+    assert terms["real"].tolist() == pytest.approx([0.5, 0.5])
+
+
 def test_margins_lie_between_four_fifths_and_one() -> None:
     """With scores of 0 the loss is the mean of the margins, and a score of 1 is never within one."""
     loss, label = build("loss", "hinge"), torch.zeros(4, dtype=torch.int64)
@@ -341,6 +357,15 @@ def test_it_brings_all_that_it_trains_with() -> None:
     assert gan.flips
     assert (gan.batch_size, gan.lr_generator, gan.lr_critic, gan.beta1, gan.beta2) == (8, 2e-4, 2e-4, 0.5, 0.999)
     assert gan.steps == 10_000
+
+
+def test_a_map_that_the_critic_has_not_cannot_be_scored() -> None:
+    with pytest.raises(ConfigError, match=r"critic\.scored_map must be one of 4, 8, 16, got 32"):
+        config.resolve(
+            registry.load(),
+            flags={"generator": {"name": "fastgan"}},
+            settings={"gan.size": 32, "critic.scored_map": 32},
+        )
 
 
 def test_a_size_that_is_no_power_of_two_is_refused() -> None:

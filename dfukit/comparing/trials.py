@@ -25,8 +25,8 @@ LOOK = 0.2
 TELL = 15.0
 """Seconds between lines on how far they are."""
 LEFT, LEFT_SECONDS = 0.05, 15.0
-"""Share of a time, and seconds, that may be left over: a time becomes steps by its first ones, which may be slower than
-the rest."""
+"""Share of a time, and seconds, that may be left over, or overrun: a time becomes steps by its first ones, which may be
+slower or faster than the rest."""
 
 
 @frozen(eq=False)
@@ -71,6 +71,15 @@ class Trial:
         left = float(whole - ended["seconds"])
         return left if ended["stopped"] == ALL_STEPS and left > max(LEFT * whole, LEFT_SECONDS) else 0.0
 
+    def end_in_time(self) -> None:
+        """Ask a training that has used up its time to end, which keeps its best weights."""
+        budget = self.settings["gan"]["budget"]
+        if not budget or not self.place.is_dir():
+            return
+        used = [event["seconds"] for event in self.run.events() if "seconds" in event]
+        if used and used[-1] > (1 + LEFT) * settings.seconds(budget):
+            self.run.stop.touch()
+
     def claim(self) -> None:
         """Write down what is asked for. Raises ConfigError where the place holds another training."""
         content = tomli_w.dumps(dict(self.settings))
@@ -112,7 +121,7 @@ class Trial:
 def train(trials: Sequence[Trial], together: int, progress: Progress) -> dict[Trial, str]:
     """Train all, so many side by side. Returns those that ended with an error, with what they said last.
 
-    One whose steps are done with time left over trains on, once.
+    One whose steps are done with time left over trains on, once; one that is slower than it began is ended in time.
 
     An interruption is handed on: each saves what it knows and goes on when this is called again.
     Raises ConfigError where a place holds another training.
@@ -145,6 +154,8 @@ def train(trials: Sequence[Trial], together: int, progress: Progress) -> dict[Tr
                 told = 0.0
             if time.monotonic() - told > TELL:
                 told = time.monotonic()
+                for trial in running:
+                    trial.end_in_time()
                 done = len(trials) - len(waiting) - len(running)
                 progress.update("Trained", done, len(trials), ", ".join(trial.step() for trial in running))
     finally:

@@ -7,13 +7,13 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from dfukit.interfaces import Critic
+from dfukit.interfaces import Critic, of_pictures
 from dfukit.testing.networks import NetworkSuite
 from dfukit.testing.suite import require, require_shape
 
 
 class CriticSuite(NetworkSuite):
-    """Scores [N] that a gradient penalty can be taken of, and a label-free feature map."""
+    """Scores that a gradient penalty can be taken of, and a label-free feature map."""
 
     kind: ClassVar[str] = "critic"
     interface: ClassVar[type] = Critic
@@ -24,7 +24,8 @@ class CriticSuite(NetworkSuite):
     def test_scores_have_the_promised_shape(self) -> None:
         network = self.network()
         for n in (4, 1) if network.per_picture else (4,):
-            require_shape(network(*self.inputs(n)), (n,), "scores")
+            scores = network(*self.inputs(n))
+            require_shape(scores, (n, *scores.shape[1:2]), "scores")
 
     def test_a_score_ignores_the_rest_of_the_batch(self) -> None:
         network, (images, label) = self.stirred().train(), self.inputs(4)
@@ -45,7 +46,7 @@ class CriticSuite(NetworkSuite):
     def test_it_can_be_differentiated_twice(self) -> None:
         network, (images, label) = self.network().train(), self.inputs(4)
         images = images.clone().requires_grad_()
-        scores = network(images, label)
+        scores = of_pictures(network(images, label))
         require(scores.requires_grad, "scores carry no gradient")
         try:
             # Weighted, as the plain sum of scores relative to their mean is constant.

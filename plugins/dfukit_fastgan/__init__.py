@@ -34,10 +34,16 @@ class FastGeneratorSettings:
 @frozen
 class FastCriticSettings:
     width: int = whole(512, "channels of the 4x4 map; each map twice as wide has half as many", low=32, high=4096)
+    scored_map: int = whole(
+        8, "width of the map that is scored window by window, 4x4 each; 4 makes one score of it", low=4, high=64
+    )
     reconstruction: float = real(1.0, "weight of the task to reconstruct real pictures; 0: none", low=0.0, high=1e6)
 
     def check(self, size: int) -> None:
         _check_size(size)
+        widths = [width for width in (4, 8, 16, 32, 64) if width < size]
+        if self.scored_map not in widths:
+            raise ConfigError(f"critic.scored_map must be one of {', '.join(map(str, widths))}, got {self.scored_map}")
 
 
 @frozen

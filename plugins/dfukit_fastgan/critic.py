@@ -15,6 +15,8 @@ from dfukit_fastgan.layers import GLU, SIZE, Gate, SpectralConv2d, UpConv2d
 
 LAST = 4
 """Width of the last map."""
+WINDOW = 4
+"""Width of what is scored at a time."""
 QUARTERED = 16
 """Width of the map from a quadrant of which a quadrant of the picture is reconstructed."""
 SMALL = 32
@@ -31,7 +33,7 @@ SLOPE = 0.2
 class FastCritic(Critic):
     """The critic of Liu et al. 2021 (figure 5, section 3.2) with a projection on the class.
 
-    A score is the mean of two heads, on the 4x4 map and on the picture reduced to 32x32, plus the projection.
+    Each window of 4x4 of a map is scored, and the picture reduced to 32x32; the projection is added to all scores.
     """
 
     per_picture: ClassVar[bool] = False
@@ -50,11 +52,13 @@ class FastCritic(Critic):
         self.gates = nn.ModuleDict(
             {str(side): Gate(channels[side * GATED], channels[side]) for side in sides if side * GATED <= size}
         )
+        self.scored = settings.scored_map
+        scored = channels[self.scored]
         self.head = nn.Sequential(
-            nn.Conv2d(width, 2 * width, 1, bias=False),
-            nn.BatchNorm2d(2 * width),
+            nn.Conv2d(scored, 2 * scored, 1, bias=False),
+            nn.BatchNorm2d(2 * scored),
             nn.LeakyReLU(SLOPE),
-            SpectralConv2d(2 * width, 1, LAST),
+            SpectralConv2d(2 * scored, 1, WINDOW),
         )
         self.small_side = min(SMALL, size)
         self.small_head = _small_head(self.small_side, width // 2, image.channels)
@@ -72,11 +76,13 @@ class FastCritic(Critic):
         return self._maps(images)[LAST]
 
     def forward(self, images: Tensor, label: Tensor) -> Tensor:
-        maps = self.features(images)
+        """Scores [N, windows + 1]."""
+        maps = self._maps(images)
         small = functional.adaptive_avg_pool2d(images, self.small_side)
-        heads = (self.head(maps) + self.small_head(small)).flatten() / 2
-        score: Tensor = heads + (maps.mean((2, 3)) * self.projection(label)).sum(1)
-        return score
+        places = torch.cat([self.head(maps[self.scored]).flatten(1), self.small_head(small).flatten(1)], dim=1)
+        of_class = (maps[LAST].mean((2, 3)) * self.projection(label)).sum(1, keepdim=True)
+        scores: Tensor = places + of_class
+        return scores
 
     def auxiliary(self, real: Tensor, step: Step) -> Tensor | None:
         """Mean squared errors of the picture, from the 4x4 map, and of a random quadrant of it, from the 16x16 map.

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn.functional import softplus
 
 from dfukit import ImageSpec
-from dfukit.interfaces import Batch, Loss, Scorer, Step
+from dfukit.interfaces import Batch, Loss, Scorer, Step, of_pictures
 from dfukit_r3gan import R3ganSettings
 
 
@@ -31,7 +31,7 @@ class Relativistic(Loss):
     def critic(self, critic: Scorer, batch: Batch, step: Step) -> dict[str, Tensor]:
         # One pass for real and fake together: fewer, larger products.
         pictures = torch.cat([batch.real, batch.fake]).requires_grad_()
-        scores = _exact(critic(pictures, torch.cat([batch.label, batch.label])))
+        scores = _scored(critic(pictures, torch.cat([batch.label, batch.label])))
         real, fake = scores.chunk(2)
         # No score depends on another picture, so that the gradient of their sum holds that of each.
         (gradient,) = torch.autograd.grad(scores.sum(), pictures, create_graph=True)
@@ -43,11 +43,16 @@ class Relativistic(Loss):
 
     def generator(self, critic: Scorer, batch: Batch, step: Step) -> dict[str, Tensor]:
         with torch.no_grad():
-            real = _exact(critic(batch.real, batch.label))
-        fake = _exact(critic(batch.fake, batch.label))
+            real = _scored(critic(batch.real, batch.label))
+        fake = _scored(critic(batch.fake, batch.label))
         return {"loss": softplus(real - fake).mean(), "real": real, "fake": fake}
 
 
 def _exact(numbers: Tensor) -> Tensor:
     """In float32, or the higher precision that they have."""
     return numbers.to(torch.promote_types(numbers.dtype, torch.float32))
+
+
+def _scored(scores: Tensor) -> Tensor:
+    """Scores of pictures, exact."""
+    return of_pictures(_exact(scores))

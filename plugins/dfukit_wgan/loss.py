@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from dfukit import ImageSpec
-from dfukit.interfaces import Batch, Loss, Scorer, Step
+from dfukit.interfaces import Batch, Loss, Scorer, Step, of_pictures
 from dfukit_wgan import WganGpSettings
 
 
@@ -24,21 +24,21 @@ class WassersteinGradientPenalty(Loss):
 
     def critic(self, critic: Scorer, batch: Batch, step: Step) -> dict[str, Tensor]:
         # One pass for real and fake together: fewer, larger products.
-        scores = _exact(critic(torch.cat([batch.real, batch.fake]), torch.cat([batch.label, batch.label])))
+        scores = _scored(critic(torch.cat([batch.real, batch.fake]), torch.cat([batch.label, batch.label])))
         real, fake = scores.chunk(2)
         penalty = self.penalty(critic, batch, step)
         loss = fake.mean() - real.mean() + self.weight * penalty
         return {"loss": loss, "real": real, "fake": fake, "penalty": penalty}
 
     def generator(self, critic: Scorer, batch: Batch, step: Step) -> dict[str, Tensor]:
-        fake = _exact(critic(batch.fake, batch.label))
+        fake = _scored(critic(batch.fake, batch.label))
         return {"loss": -fake.mean(), "fake": fake}
 
     def penalty(self, critic: Scorer, batch: Batch, step: Step) -> Tensor:
         """E[(|grad D(mix)| - 1)^2] over random points between each real and fake picture."""
         share = step.uniform("penalty", len(batch.real), 1, 1, 1).to(batch.real)
         mix = torch.lerp(batch.fake, batch.real, share).requires_grad_()
-        (gradient,) = torch.autograd.grad(critic(mix, batch.label).sum(), mix, create_graph=True)
+        (gradient,) = torch.autograd.grad(of_pictures(critic(mix, batch.label)).sum(), mix, create_graph=True)
         # In bfloat16 the norm of 49,152 numbers keeps two digits.
         norm = _exact(gradient).flatten(1).norm(dim=1)
         return (norm - 1).square().mean()
@@ -47,3 +47,8 @@ class WassersteinGradientPenalty(Loss):
 def _exact(numbers: Tensor) -> Tensor:
     """In float32, or the higher precision that they have."""
     return numbers.to(torch.promote_types(numbers.dtype, torch.float32))
+
+
+def _scored(scores: Tensor) -> Tensor:
+    """Scores of pictures, exact."""
+    return of_pictures(_exact(scores))
