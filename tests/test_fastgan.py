@@ -31,8 +31,9 @@ def described_generator(size: int) -> int:
     count = 256 * 2 * wide[4] * 16 + norm * 2 * wide[4]
     for place, side in enumerate(side for side in wide if 4 < side <= size):
         count += wide[side // 2] * 2 * wide[side] * 9 + norm * 2 * wide[side]
-        if place % 2:  # a second convolution, and two scales of noise
-            count += wide[side] * 2 * wide[side] * 9 + norm * 2 * wide[side] + 2
+        count += 1  # a scale of noise
+        if place % 2:  # a second convolution, and another scale
+            count += wide[side] * 2 * wide[side] * 9 + norm * 2 * wide[side] + 1
     for side in (4, 8, 16):
         if 16 * side <= size:
             count += wide[side] * wide[16 * side] * 16 + wide[16 * side] ** 2

@@ -69,6 +69,19 @@ class AugmentationSuite(Suite):
         same = torch.allclose(first, second, atol=1e-5) and torch.allclose(first, third, atol=1e-5)
         require(same, "the same step changes the same pictures differently: draw with step.rng(purpose)")
 
+    def test_a_capturable_augmentation_follows_the_step(self) -> None:
+        augmentation, images = self.build(), self.repeated()
+        if not augmentation.capturable:
+            return
+        one, other = self.replayed(
+            lambda step: augmentation.forward(images, augmentation.draw(len(images), step)), len(images)
+        )
+        require(
+            torch.allclose(one, other, atol=1e-6),
+            "replayed, pictures are changed as in another step: draw with step.uniform(), step.normal() or "
+            "step.integers() alone, or say `capturable = False`",
+        )
+
     def test_another_step_draws_anew(self) -> None:
         images = self.repeated()
         first, second = self.changed(images), self.changed(images, 1)

@@ -102,6 +102,19 @@ class LossSuite(Suite):
         first, second = (self.critic_terms(loss, generator, critic, self.step())["loss"] for _ in range(2))
         require(torch.allclose(first, second), "a step's terms differ between calls: draw with step.rng(purpose)")
 
+    def test_a_capturable_loss_follows_the_step(self) -> None:
+        loss, (generator, critic) = self.build(), self.pair()
+        if not loss.capturable:
+            return
+        batch = self.batch(generator, self.step())
+        for player, make in (("critic", loss.critic), ("generator", loss.generator)):
+            one, other = self.replayed(lambda step, make=make: make(critic, batch, step)["loss"], N)  # type: ignore[misc]
+            require(
+                torch.allclose(one, other, atol=1e-6),
+                f"replayed, the {player}'s loss is that of another step: draw with step.uniform(), step.normal() or "
+                "step.integers() and read step.progress alone, or say `capturable = False`",
+            )
+
     def test_a_toy_pair_moves_towards_the_data(self) -> None:
         loss, (generator, critic) = self.build(), self.pair()
         generator_optimiser = torch.optim.Adam(generator.parameters(), 2e-2, (0.0, 0.9))

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tomllib
 import unittest
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, ClassVar
 
 import attrs
@@ -23,6 +23,7 @@ from dfukit.component import Chosen, ImageSpec
 from dfukit.errors import WeightsError
 from dfukit.interfaces import Step
 from dfukit.registry import Offer
+from dfukit.replay import Feed
 
 SECONDS_TO_ANSWER = 120
 """How long another process may take: on a slow machine, importing torch alone takes a while."""
@@ -107,6 +108,13 @@ class Suite:
 
     def step(self, index: int = 0) -> Step:
         return Step(0, index)
+
+    def replayed(self, compute: Callable[[Step], Tensor], n: int) -> tuple[Tensor, Tensor]:
+        """What a replay computes for a step with a batch of `n`, and what the step itself gives."""
+        feed, captured, other = Feed(self.device), Step(0, 1, 0.25).part(0, n), Step(1, 2, 0.75).part(0, n)
+        compute(feed.first(captured))
+        feed.fill(other)
+        return compute(feed.again(captured)), compute(other)
 
     def test_settings_build_with_no_arguments(self) -> None:
         declared = self.offer.component.settings

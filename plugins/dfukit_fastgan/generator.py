@@ -24,9 +24,9 @@ FIXED = 16
 class FastGenerator(Generator):
     """The generator of Liu et al. 2021 (figures 3 and 4), its batch norms conditional on the class.
 
-    Blocks that double the width come in two kinds in turn: with one convolution, and with two and injected noise. The
-    latent is brought to a length of at most sqrt(latent_size), which is about the length of all that are standard
-    normal, so that shorter ones, as truncation makes them, stay shorter.
+    Blocks that double the width come in two kinds in turn, with one convolution and with two; noise is injected after
+    each. The latent is brought to a length of at most sqrt(latent_size), which is about the length of all that are
+    standard normal, so that shorter ones, as truncation makes them, stay shorter.
     """
 
     capturable = True
@@ -47,7 +47,7 @@ class FastGenerator(Generator):
             self.blocks[str(side)] = (
                 Double(*sides, classes, settings.grain, side, fixed)
                 if place % 2
-                else Single(*sides, classes, settings.grain)
+                else Single(*sides, classes, settings.grain, side, fixed)
             )
             if side // GATED >= FIRST:
                 self.gates[str(side)] = Gate(channels[side // GATED], channels[side])
@@ -70,16 +70,17 @@ class FastGenerator(Generator):
 
 
 class Single(nn.Module):
-    """Doubles the width with one convolution: upsampling, convolution, batch norm, GLU."""
+    """Doubles the width with one convolution: upsampling, convolution, noise, batch norm, GLU."""
 
-    def __init__(self, inputs: int, outputs: int, classes: int, grain: float) -> None:
+    def __init__(self, inputs: int, outputs: int, classes: int, grain: float, side: int, fixed: int) -> None:
         super().__init__()
         self.convolution = UpConv2d(inputs, 2 * outputs, grain)
+        self.noise = Noise(side, fixed, seed=2 * side)
         self.norm = ClassBatchNorm2d(2 * outputs, classes)
         self.glu = GLU()
 
     def forward(self, maps: Tensor, label: Tensor, mixture: Tensor) -> Tensor:
-        gated: Tensor = self.glu(self.norm(self.convolution(maps), label))
+        gated: Tensor = self.glu(self.norm(self.noise(self.convolution(maps), mixture), label))
         return gated
 
 
