@@ -196,6 +196,25 @@ def test_a_training_uses_the_time_that_is_left_once_and_never_again(
     assert len(started) == 2
 
 
+@pytest.mark.parametrize(("used", "ended"), [(2400.0, False), (2600.0, True)])
+def test_a_training_that_overruns_its_time_is_ended(used: float, ended: bool, tmp_path: Path) -> None:
+    trial = Trial("lstm_wgan", "time", 0, tmp_path / "run", {"gan": {"budget": "40m"}})
+    trial.end_in_time()  # there is nothing yet
+    trial.place.mkdir()
+    trial.run.event("gan", step=10, steps=20, seconds=used)
+    trial.end_in_time()
+    assert trial.run.stop.is_file() == ended
+
+
+def test_a_training_that_has_ended_is_not_ended_again(tmp_path: Path) -> None:
+    trial = Trial("lstm_wgan", "time", 0, tmp_path / "run", {"gan": {"budget": "40m"}})
+    trial.place.mkdir()
+    trial.run.event("gan", step=10, steps=20, seconds=2600.0)
+    trial.run.training.write_text("{}")
+    trial.end_in_time()
+    assert not trial.run.stop.exists()
+
+
 def test_a_figure_that_nobody_has_is_no_row_but_a_reason() -> None:
     contestants = read_contestants(["lstm_wgan"], preset=SMOKE)
     found = [trial("lstm_wgan", 0, None, 0.5, reason="8 test pictures are too few")]

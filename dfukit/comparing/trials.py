@@ -74,7 +74,7 @@ class Trial:
     def end_in_time(self) -> None:
         """Ask a training that has used up its time to end, which keeps its best weights."""
         budget = self.settings["gan"]["budget"]
-        if not budget or not self.place.is_dir():
+        if not budget or not self.place.is_dir() or self.run.training.is_file():
             return
         used = [event["seconds"] for event in self.run.events() if "seconds" in event]
         if used and used[-1] > (1 + LEFT) * settings.seconds(budget):
