@@ -111,7 +111,7 @@ class Critic(nn.Module, ABC):
     def forward(self, images: Tensor, label: Tensor) -> Tensor:
         """Realism scores of pictures [N, C, S, S] in [-1, 1]; higher is more real; unbounded.
 
-        [N], or [N, K] where it scores K places of each picture, of which losses may take the mean.
+        [N], or [N, K] where it scores K > 1 places of each picture, of which losses may take the mean.
         """
 
     @abstractmethod

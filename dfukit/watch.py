@@ -86,7 +86,9 @@ def _one_each(result: Any, first: Any, image: ImageSpec | None) -> str:
 
 
 def _one_each_or_places(result: Any, first: Any, image: ImageSpec | None) -> str:
-    return _shaped(result, len(first)) and _shaped(result, len(first), -1) and _shaped(result, len(first))
+    wrong = _shaped(result, len(first))
+    places = wrong and not _shaped(result, len(first), -1) and result.shape[1] > 1  # a column is no place, but a slip
+    return "" if places else wrong
 
 
 def _like_the_argument(result: Any, first: Any, image: ImageSpec | None) -> str:
