@@ -45,20 +45,20 @@ def test_the_first_steps_have_the_losses_of_a_cpu(name: str, tmp_path: Path) -> 
         assert one == pytest.approx(other, rel=2e-2, abs=2e-3)
 
 
-@every_training
-def test_replayed_steps_are_the_steps(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Not to the bit: some gradients are summed in an order that a GPU does not promise."""
+@pytest.mark.parametrize("name", [*TRAININGS, "r3gan without ada"])
+def test_replayed_steps_have_the_terms_of_the_steps(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A replay that drew the numbers of another step would be several times as far off."""
     monkeypatch.setattr(small_gan.Faulty, "capturable", True)  # while it has no fault
-    settings = {**TRAININGS[name], "run.device": "cuda", "gan.steps": 12}
+    settings = {**TRAININGS.get(name, {"loss.name": "r3gan"}), "run.device": "cuda", "gan.steps": 6}
     with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
         one, other = (
             small_gan.train(tmp_path / str(graphs), **settings, **{"run.graphs": graphs}) for graphs in (False, True)
         )
     assert not one.summary["replayed"]
-    assert other.summary["replayed"] == (TRAININGS[name].get("augmentation.name") not in ("wound", "ada"))
-    for key, tensor in one.critic.state_dict().items():
-        torch.testing.assert_close(other.critic.state_dict()[key], tensor, rtol=5e-2, atol=5e-3)
-    assert logged(tmp_path / "True")[-1] == pytest.approx(logged(tmp_path / "False")[-1], rel=5e-2, abs=5e-3)
+    assert other.summary["replayed"] == (settings.get("augmentation.name") not in ("wound", "ada"))
+    assert len(logged(tmp_path / "True")) == len(logged(tmp_path / "False")) == 6
+    for sent, replayed in zip(logged(tmp_path / "False"), logged(tmp_path / "True"), strict=True):
+        assert replayed == pytest.approx(sent, rel=2e-2, abs=2e-3)
 
 
 @every_training

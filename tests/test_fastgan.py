@@ -40,8 +40,9 @@ def described_generator(size: int) -> int:
     return count + wide[size] * 3 * 9
 
 
-def described_critic(size: int) -> int:
-    """Parameters of the critic, its class projection and its decoders, counted from the description."""
+def described_critic(size: int, scored_map: int = 4) -> int:
+    """Parameters of the critic, its class projection and its decoders, counted from the description, whose scored map
+    is 4x4."""
     wide = {4: 512, 8: 256, 16: 128, 32: 64, 64: 32, 128: 16, 256: 8}
     norm = 2
     count = 3 * wide[size] * 9
@@ -51,7 +52,7 @@ def described_critic(size: int) -> int:
     for side in (4, 8, 16, 32):
         if 8 * side <= size:
             count += wide[8 * side] * wide[side] * 16 + wide[side] ** 2
-    count += 256 * 512 + norm * 512 + 512 * 16
+    count += wide[scored_map] * 2 * wide[scored_map] + (norm + 16) * 2 * wide[scored_map]
     count += 3 * 64 * 16 + 64 * 128 * 16 + norm * 128 + 128 * 256 * 16 + norm * 256 + 256 * 16  # the picture at 32x32
     count += 2 * 512
     for channels, doublings in ((512, 4), (128, 2 if size == 64 else 3)):
@@ -64,16 +65,20 @@ def described_critic(size: int) -> int:
 
 @pytest.mark.parametrize("size", [64, 128, 256])
 def test_networks_have_the_shapes_and_parameters_of_the_description(size: int) -> None:
-    generator, critic = build("generator", size=size), build("critic", size=size)
+    generator, critic, windows = (
+        build("generator", size=size),
+        build("critic", size=size, scored_map=4),
+        build("critic", size=size),
+    )
     assert generator.latent_size == 256
     with torch.no_grad():
         pictures = generator.eval()(torch.randn(2, 256), LABEL)
         assert pictures.shape == (2, 3, size, size)
         assert critic.features(pictures).shape == (2, 512, 4, 4)
-        assert critic(pictures, LABEL).shape == (2, 5 * 5 + 1)
-        assert build("critic", size=size, scored_map=4)(pictures, LABEL).shape == (2, 2)
-    counted = [sum(parameter.numel() for parameter in network.parameters()) for network in (generator, critic)]
-    assert counted == [described_generator(size), described_critic(size)]
+        assert critic(pictures, LABEL).shape == (2, 1 + 1)
+        assert windows(pictures, LABEL).shape == (2, 5 * 5 + 1)
+    counted = [sum(parameter.numel() for parameter in network.parameters()) for network in (generator, critic, windows)]
+    assert counted == [described_generator(size), described_critic(size), described_critic(size, 8)]
 
 
 @pytest.mark.parametrize("size", [64, 128, 256])

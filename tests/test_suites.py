@@ -38,6 +38,7 @@ CAUGHT = [
     ("classifier", "restless", "eval mode is deterministic", "different logits"),
     ("loss", "backwards", "a toy pair moves towards the data", "came no nearer"),
     ("loss", "vector", "terms are finite scalars", 'term "loss" must have shape []'),
+    ("loss", "counts", "a capturable loss follows the step", "say `capturable = False`"),
     ("loss", "meddles", "the critic step leaves the generator without gradients", "in place"),
     ("metric", "not_finite", "figures are finite", "must be a finite number, got nan"),
     ("metric", "renames", "names are stable", "change with the pictures"),
@@ -48,6 +49,7 @@ CAUGHT = [
     ("augmentation", "leaves_range", "pictures stay between zero and one", "must stay in [0, 1]"),
     ("augmentation", "alike", "each picture is drawn separately", "changed alike"),
     ("augmentation", "unrepeatable", "the same step draws the same", "step.rng(purpose)"),
+    ("augmentation", "counts", "a capturable augmentation follows the step", "say `capturable = False`"),
     ("augmentation", "blocks_gradient", "it is differentiable where it says so", "no gradient passes"),
 ]
 SOUND = [

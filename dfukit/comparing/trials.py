@@ -77,7 +77,8 @@ class Trial:
         if not budget or not self.place.is_dir() or self.run.training.is_file():
             return
         used = [event["seconds"] for event in self.run.events() if "seconds" in event]
-        if used and used[-1] > (1 + LEFT) * settings.seconds(budget):
+        whole = settings.seconds(budget)
+        if used and used[-1] > whole + max(LEFT * whole, LEFT_SECONDS):
             self.run.stop.touch()
 
     def claim(self) -> None:

@@ -62,7 +62,7 @@ def classifiers() -> list[Component]:
 
 @hookimpl
 def losses() -> list[Component]:
-    return toys("loss", "sound", "backwards", "vector", "meddles")
+    return toys("loss", "sound", "backwards", "vector", "meddles", "counts")
 
 
 @hookimpl
@@ -77,5 +77,5 @@ def extractors() -> list[Component]:
 
 @hookimpl
 def augmentations() -> list[Component]:
-    names = ("sound", "leaves_range", "alike", "unrepeatable", "blocks_gradient", "admits_no_gradient")
+    names = ("sound", "leaves_range", "alike", "unrepeatable", "blocks_gradient", "admits_no_gradient", "counts")
     return toys("augmentation", *names)

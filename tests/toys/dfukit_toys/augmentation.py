@@ -43,3 +43,10 @@ class BlocksGradient(Sound):
 
 class AdmitsNoGradient(BlocksGradient):
     differentiable = False
+
+
+class Counts(Sound):
+    capturable = True
+
+    def draw(self, n: int, step: Step, purpose: str = "augment") -> Tensor:
+        return torch.rand(n, 1, 1, 1, generator=torch.Generator().manual_seed(step.index))

@@ -38,3 +38,10 @@ class Meddles(Sound):
     def critic(self, critic: Scorer, batch: Batch, step: Step) -> dict[str, Tensor]:
         batch.fake.mul_(0.5)
         return super().critic(critic, batch, step)
+
+
+class Counts(Sound):
+    capturable = True
+
+    def generator(self, critic: Scorer, batch: Batch, step: Step) -> dict[str, Tensor]:
+        return {"loss": super().generator(critic, batch, step)["loss"] * (1 + step.index)}
