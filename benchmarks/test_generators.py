@@ -14,7 +14,7 @@ from dfukit import config, device, plan, registry
 
 
 def step(preset: str, generator: str, precision: str) -> Callable[[], float]:
-    """A contestant: critic steps, generator step and the critic's further task; Adam is left out."""
+    """A contestant: critic steps and generator step, with all that training does in one."""
     made = config.resolve(
         registry.load(),
         preset=preset,
@@ -22,7 +22,7 @@ def step(preset: str, generator: str, precision: str) -> Callable[[], float]:
     )
 
     def run() -> float:
-        return plan.gan_step(made, IMAGE, made.critic.build(IMAGE), device.choose(made.run), plan.SMALL_BATCH)
+        return plan.gan_step(made, IMAGE, device.choose(made.run), plan.SMALL_BATCH)
 
     return run
 

@@ -13,9 +13,11 @@ from dfukit.errors import PluginError, reason_of
 from dfukit.health import Health
 from dfukit.interfaces import Step
 from dfukit.portions import Portions, is_out_of_memory
-from dfukit.replay import Replay, Terms
+from dfukit.replay import Replay
 from dfukit.world import World
 
+Terms = dict[str, Tensor]
+""""loss" and whatever else a loss tells, by name: scores [N] and single numbers."""
 TermsOf = Callable[[Step, int], Terms]
 """The terms of a loss for some pictures of a batch: those that the Step says begin at `first`, and how many."""
 

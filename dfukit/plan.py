@@ -1,7 +1,7 @@
 """`dfukit run --dry-run`: the whole configuration, where each value comes from, and what the run would cost.
 
-The cost is measured: a step of the GAN and one of the classifier on random pictures, on a CPU in small batches, scaled
-up.
+The cost is measured: a step of the GAN, as training takes it, and one of the classifier on random pictures, on a CPU in
+small batches, scaled up.
 """
 
 from __future__ import annotations
@@ -13,21 +13,26 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import tomli_w
 import torch
+from attrs import evolve
 
 from dfukit import device, schedule
+from dfukit.adversaries import build
 from dfukit.component import ImageSpec
 from dfukit.config import RunConfig
 from dfukit.device import Compute
 from dfukit.errors import DataError
 from dfukit.images.find import check_root
-from dfukit.interfaces import Augmentation, Batch, Critic, Generator, Loss, Parts, Step
-from dfukit.pairing import check_pair
+from dfukit.interfaces import Critic, Parts
+from dfukit.resident import DevicePictures
 from dfukit.settings import seconds
 from dfukit.weights import Description
 
 SMALL_BATCH = 8
+TURNS = 100
+"""Steps of the training that the ones measured are the first of: their learning rates do not matter."""
 CLASSES = ("one", "other")
 
 
@@ -72,7 +77,7 @@ def _estimate(config: RunConfig) -> dict[str, Any]:
     image = ImageSpec(config.gan.size, 3, CLASSES, CLASSES[0])
     before = _memory()
     critic: Critic = config.critic.build(image)
-    gan_seconds = gan_step(config, image, critic, compute, batch_size)
+    gan_seconds = gan_step(config, image, compute, batch_size)
     gan = config.gan
     if gan.budget:
         gan = schedule.fit(gan, 0, seconds(gan.budget), gan_seconds, 0.0)  # evaluations are not counted here
@@ -105,48 +110,21 @@ def count(config: RunConfig) -> int:
     return count
 
 
-def gan_step(config: RunConfig, image: ImageSpec, critic: Critic, compute: Compute, batch: int) -> float:
-    """Seconds of one step, critic steps and generator step; on a CPU those of the small batch, scaled up."""
-    measured = SMALL_BATCH if compute.device.type == "cpu" else batch  # a GPU is hardly slower with more pictures
-    return _seconds(gan_turn(config, image, critic, compute, measured), compute) * batch / measured
+def gan_step(config: RunConfig, image: ImageSpec, compute: Compute, batch: int) -> float:
+    """Seconds of one step as training takes it; on a CPU that of the small batch, scaled up.
 
-
-def gan_turn(
-    config: RunConfig, image: ImageSpec, critic: Critic, compute: Compute, batch: int
-) -> Callable[[int], None]:
-    """What makes the step of a number on random pictures: all its gradients, and no optimiser."""
-    generator: Generator = config.generator.build(image)
-    loss: Loss = config.loss.build(image)
-    check_pair(config, loss, critic)
-    augmentation: Augmentation = config.augmentation.build(image)
-    for network in (generator, critic):
-        network.to(compute.device).to(memory_format=torch.channels_last)
-    real = torch.rand(batch, image.channels, image.size, image.size, device=compute.device) * 2 - 1
-    label = torch.arange(batch, device=compute.device) % len(CLASSES)
-    latent = torch.randn(batch, generator.latent_size, device=compute.device)
-
-    def score(images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        changes = augmentation.draw(len(images), Step(0, 0))
-        seen = augmentation.forward((images + 1) / 2, changes) * 2 - 1
-        with compute.autocast():
-            scores: torch.Tensor = critic(seen, labels)
-        return scores
+    On a GPU it is measured as it will be, at its whole batch and, where steps are replayed, replayed.
+    """
+    measured = SMALL_BATCH if compute.device.type == "cpu" else batch
+    told = evolve(config, gan=evolve(config.gan, batch_size=measured))
+    pixels = np.random.default_rng(0).integers(0, 256, (measured, image.size, image.size, image.channels), np.uint8)
+    real = DevicePictures(pixels, np.arange(measured) % len(image.classes), compute.device)
+    adversaries = build(told, image, real, compute, lambda text: None)
 
     def one(index: int) -> None:
-        step = Step(0, index)
-        for _ in range(loss.critic_steps):
-            with torch.no_grad(), compute.autocast():
-                fake = generator(latent, label)
-            terms = loss.critic(score, Batch(real, fake.float(), label), step)
-            with compute.autocast():
-                auxiliary = critic.auxiliary(real, step)
-            total = terms["loss"] if auxiliary is None else terms["loss"] + auxiliary
-            total.backward()  # type: ignore[no-untyped-call]
-        with compute.autocast():
-            fake = generator(latent, label)
-        loss.generator(score, Batch(real, fake.float(), label), step)["loss"].backward()  # type: ignore[no-untyped-call]
+        adversaries.step(told.gan, index, TURNS)
 
-    return one
+    return _seconds(one, adversaries.first_steps, compute) * batch / measured
 
 
 def classifier_step(config: RunConfig, image: ImageSpec, critic: Critic, compute: Compute) -> float:
@@ -162,19 +140,19 @@ def classifier_step(config: RunConfig, image: ImageSpec, critic: Critic, compute
             logits = network(pictures)
         logits.float().sum().backward()
 
-    return _seconds(one, compute)
+    return _seconds(one, 1, compute)
 
 
-def _seconds(one: Callable[[int], None], compute: Compute) -> float:
-    """The faster of two calls after one to warm up."""
+def _seconds(one: Callable[[int], None], warm_up: int, compute: Compute) -> float:
+    """The faster of two calls after some to warm up."""
     durations = []
-    for index in range(3):
+    for index in range(warm_up + 2):
         started = time.perf_counter()
         one(index)
         if compute.device.type == "cuda":
             torch.cuda.synchronize(compute.device)
         durations.append(time.perf_counter() - started)
-    return min(durations[1:])
+    return min(durations[warm_up:])
 
 
 def _memory() -> float:

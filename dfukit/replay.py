@@ -13,7 +13,6 @@ from dfukit.errors import PluginError
 from dfukit.interfaces import Step
 from dfukit.portions import is_out_of_memory
 
-Terms = dict[str, Tensor]
 BEFORE = 2
 """Turns that are computed as usual before one is captured: libraries choose their kernels there."""
 UNEQUAL = "a component that says `capturable = True` draws other numbers in each step: it must leave that False"
@@ -129,7 +128,7 @@ class Replay:
     _feed: Feed = field(init=False)
     _graph: Any = field(init=False, default=None)
     _gradients: list[tuple[nn.Parameter, Tensor]] = field(init=False, factory=list)
-    _terms: Terms = field(init=False, factory=dict)
+    _terms: dict[str, Tensor] = field(init=False, factory=dict)
 
     def __attrs_post_init__(self) -> None:
         self._stream = torch.cuda.Stream(self.device)  # type: ignore[no-untyped-call]
@@ -140,7 +139,7 @@ class Replay:
         """Whether turns are replayed by now."""
         return self._graph is not None
 
-    def backward(self, turn: Step, network: nn.Module, work: Callable[[Step], Terms]) -> Terms:
+    def backward(self, turn: Step, network: nn.Module, work: Callable[[Step], dict[str, Tensor]]) -> dict[str, Tensor]:
         """What `work(turn)` returns and the gradients that it leaves in the network; `work` is the same each time."""
         if not self.captured and self._before == 0 and self._possible:
             self._capture(turn, network, work)
@@ -154,7 +153,7 @@ class Replay:
             parameter.grad = gradient
         return self._terms
 
-    def _aside(self, turn: Step, work: Callable[[Step], Terms]) -> Terms:
+    def _aside(self, turn: Step, work: Callable[[Step], dict[str, Tensor]]) -> dict[str, Tensor]:
         """As usual, but on the stream of the capture: nodes of autograd remember theirs."""
         self._stream.wait_stream(torch.cuda.current_stream(self.device))
         with torch.cuda.stream(self._stream):
@@ -162,7 +161,7 @@ class Replay:
         torch.cuda.current_stream(self.device).wait_stream(self._stream)
         return terms
 
-    def _capture(self, turn: Step, network: nn.Module, work: Callable[[Step], Terms]) -> None:
+    def _capture(self, turn: Step, network: nn.Module, work: Callable[[Step], dict[str, Tensor]]) -> None:
         graph = torch.cuda.CUDAGraph()
         captured = self._feed.again(turn)
         try:

@@ -14,8 +14,10 @@ import small_gan
 import torch
 from small_gan import OTHERS
 
+from dfukit import adversaries, device, plan
 from dfukit.errors import Interrupted
 from dfukit.interfaces import Step
+from dfukit.resident import DevicePictures
 from dfukit.rundir import RunDir
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
@@ -59,6 +61,20 @@ def test_replayed_steps_have_the_terms_of_the_steps(name: str, tmp_path: Path, m
     assert len(logged(tmp_path / "True")) == len(logged(tmp_path / "False")) == 6
     for sent, replayed in zip(logged(tmp_path / "False"), logged(tmp_path / "True"), strict=True):
         assert replayed == pytest.approx(sent, rel=2e-2, abs=2e-3)
+
+
+def test_after_its_first_steps_a_training_is_replayed() -> None:
+    """What a plan and a time budget measure comes after those."""
+    made = small_gan.small(**OTHERS["fastgan"], **{"run.device": "cuda"})
+    compute = device.choose(made.run)
+    pictures = small_gan.pictures()
+    real = DevicePictures(pictures.training, pictures.training_labels, compute.device)
+    training = adversaries.build(made, small_gan.IMAGE, real, compute, print)
+    for done in range(training.first_steps):
+        assert not training.replayed
+        training.step(made.gan, done, 10)
+    assert training.replayed
+    assert plan.gan_step(made, small_gan.IMAGE, compute, 8) > 0
 
 
 @every_training

@@ -49,7 +49,7 @@ def test_bfloat16_trains_and_ends_with_float32_weights(name: str, tmp_path: Path
 
 @every_training
 def test_a_batch_in_portions_is_still_a_step(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("dfukit.gan.Portions", lambda size, *told: dfukit.portions.Portions(4, *told))
+    monkeypatch.setattr("dfukit.adversaries.Portions", lambda size, *told: dfukit.portions.Portions(4, *told))
     summary = small_gan.train(tmp_path, **{**TRAININGS[name], "gan.steps": 2}).summary
     assert (summary["pictures_at_a_time"], summary["skipped_steps"]) == (4, 0)
 
@@ -65,10 +65,7 @@ def test_a_budget_becomes_steps(name: str, tmp_path: Path) -> None:
 @every_training
 def test_a_dry_run_measures_a_step(name: str) -> None:
     made = small_gan.small(**TRAININGS[name])
-    image = IMAGE
-    critic = made.critic.build(image)
-    assert 0 < plan.gan_step(made, image, critic, small_gan.CPU, 8) < 60
-    assert any(parameter.grad is not None for parameter in critic.parameters())
+    assert 0 < plan.gan_step(made, IMAGE, small_gan.CPU, 8) < 60
 
 
 @pytest.fixture(scope="module", params=TRAININGS)

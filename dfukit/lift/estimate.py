@@ -39,17 +39,17 @@ def estimate(config: RunConfig, retrained: bool) -> dict[str, Any]:
         "steps": steps,
         "pictures": pictures,
         "device": str(compute),
-        "gan_seconds": round(lift.folds * _gan(config, image, critic, training, compute), 1) if retrained else 0.0,
+        "gan_seconds": round(lift.folds * _gan(config, image, training, compute), 1) if retrained else 0.0,
         "classifier_seconds": round(trainings * one * (seen + FORWARD * judged), 1),
     }
 
 
-def _gan(config: RunConfig, image: ImageSpec, critic: Critic, training: int, compute: device.Compute) -> float:
+def _gan(config: RunConfig, image: ImageSpec, training: int, compute: device.Compute) -> float:
     """Seconds of one training of the GAN, at most."""
     if config.gan.budget:
         return seconds(config.gan.budget)
     batch_size = min(config.gan.batch_size, training)
-    step = plan.gan_step(config, image, critic, compute, batch_size)
+    step = plan.gan_step(config, image, compute, batch_size)
     return schedule.steps(config.gan, max(1, training // batch_size)) * step
 
 
