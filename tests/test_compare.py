@@ -196,6 +196,40 @@ def test_a_training_uses_the_time_that_is_left_once_and_never_again(
     assert len(started) == 2
 
 
+class Counting(Silent):
+    """Remembers how far things are said to be."""
+
+    def __init__(self) -> None:
+        self.seen: list[tuple[int, int, str]] = []
+
+    def update(self, task: str, done: int, total: int, note: str = "") -> None:
+        self.seen.append((done, total, note))
+
+
+def test_progress_counts_the_steps_of_trainings_that_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    options = {"run": {"threads": 1}, "gan": {"budget": ""}}
+    first, second = (Trial("lstm_wgan", "pictures", seed, tmp_path / str(seed), options) for seed in (0, 1))
+    begin = subprocess.Popen
+
+    def popen(command: list[str], **options: Any) -> subprocess.Popen[bytes]:
+        trial = first if command[-1] == "0" else second
+        trial.place.mkdir()
+        trial.run.event("gan", step=60, steps=120)
+        ended(trial, 1.0)
+        return begin([sys.executable, "-c", "import time; time.sleep(1)"])
+
+    monkeypatch.setattr(subprocess, "Popen", popen)
+    monkeypatch.setattr("dfukit.comparing.trials.TELL", 0.0)
+    counting = Counting()
+    assert train([first, second], 1, counting) == {}
+    assert list(dict.fromkeys(counting.seen)) == [
+        (25, 100, "0 of 2 ended, lstm_wgan 60/120"),
+        (50, 100, "1 of 2 ended"),
+        (75, 100, "1 of 2 ended, lstm_wgan 60/120"),
+        (100, 100, "2 of 2 ended"),
+    ]
+
+
 @pytest.mark.parametrize(("used", "ended"), [(2400.0, False), (2600.0, True)])
 def test_a_training_that_overruns_its_time_is_ended(used: float, ended: bool, tmp_path: Path) -> None:
     trial = Trial("lstm_wgan", "time", 0, tmp_path / "run", {"gan": {"budget": "40m"}})

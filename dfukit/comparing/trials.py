@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -106,10 +106,10 @@ class Trial:
                 env={**os.environ, **threads},
             )
 
-    def step(self) -> str:
-        """How far it is, for a person."""
+    def steps(self) -> tuple[int, int]:
+        """Steps done, and those of the whole training; (0, 1) before any is known."""
         events = [event for event in self.run.events() if event.get("phase") == "gan"] if self.place.is_dir() else []
-        return f"{self.contestant} {events[-1]['step']}/{events[-1]['steps']}" if events else self.contestant
+        return (int(events[-1]["step"]), int(events[-1]["steps"])) if events else (0, 1)
 
     def last_words(self, code: int) -> str:
         """Why it ended with this exit code."""
@@ -130,6 +130,8 @@ def train(trials: Sequence[Trial], together: int, progress: Progress) -> dict[Tr
     for trial in trials:
         trial.claim()
     waiting = [trial for trial in trials if not trial.trained]
+    if not waiting:
+        return {}
     extended: set[Trial] = set()
     running: dict[Trial, subprocess.Popen[bytes]] = {}
     failed: dict[Trial, str] = {}
@@ -157,11 +159,22 @@ def train(trials: Sequence[Trial], together: int, progress: Progress) -> dict[Tr
                 told = time.monotonic()
                 for trial in running:
                     trial.end_in_time()
-                done = len(trials) - len(waiting) - len(running)
-                progress.update("Trained", done, len(trials), ", ".join(trial.step() for trial in running))
+                ended = len(trials) - len(waiting) - len(running)
+                _tell(progress, ended, len(trials), running)
+        _tell(progress, len(trials), len(trials), ())
     finally:
         for process in running.values():
             process.terminate()
         for process in running.values():
             process.wait()
     return failed
+
+
+def _tell(progress: Progress, ended: int, total: int, running: Iterable[Trial]) -> None:
+    """How far all trainings are, in per cent of their steps: counting trainings alone would say nothing for hours."""
+    share, notes = float(ended), [f"{ended} of {total} ended"]
+    for trial in running:
+        done, steps = trial.steps()
+        share += done / steps
+        notes.append(f"{trial.contestant} {done}/{steps}" if done else trial.contestant)
+    progress.update("Training, per cent", int(100 * share / total), 100, ", ".join(notes))
