@@ -9,7 +9,8 @@ HINGE = "Lim and Ye, Geometric GAN, 2017 (arXiv 1705.02894)"
 GRAIN = 2.0
 """Of untrained pictures: about that of photographs."""
 SHIFTS_ALONE = {"brightness": 0.0, "saturation": 0.0, "contrast": 0.0, "cutout": 0.0}
-"""What is left of `diffaugment`: colours leak into what this generator makes, and the square slows it."""
+"""What is left of `diffaugment`: colours leak into what this generator makes, and colours and squares
+together slow it (docs/studies.md)."""
 SIZES = (16, 32, 64, 128, 256, 512)
 
 
