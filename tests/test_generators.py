@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from small_gan import IMAGE, OTHERS
 
 import dfukit
 from dfukit import ConfigError, Interrupted, config, hardware, plan, provenance, registry, sheets
+from dfukit.adversaries import Adversaries
 from dfukit.cli import main
 from dfukit.rundir import RunDir
 from dfukit.verify import verify
@@ -63,9 +65,21 @@ def test_a_budget_becomes_steps(name: str, tmp_path: Path) -> None:
 
 
 @every_training
-def test_a_dry_run_measures_a_step(name: str) -> None:
+def test_a_dry_run_measures_steps_of_the_training(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    losses: list[float] = []
+    step = Adversaries.step
+
+    def counted(self: Adversaries, *told: Any) -> Any:
+        terms = step(self, *told)
+        losses.extend(float(turn["loss"]) for turn in terms)
+        assert all(parameter.grad is not None for parameter in self.generator.parameters())
+        return terms
+
+    monkeypatch.setattr(Adversaries, "step", counted)
     made = small_gan.small(**TRAININGS[name])
     assert 0 < plan.gan_step(made, IMAGE, small_gan.CPU, 8) < 60
+    assert len(losses) == 2 * (1 + 2)  # critic and generator, one step to warm up and two that are timed
+    assert np.isfinite(losses).all()
 
 
 @pytest.fixture(scope="module", params=TRAININGS)
