@@ -10,6 +10,7 @@ from dfukit import ImageSpec
 from dfukit.interfaces import Generator
 from dfukit_fastgan import FastGeneratorSettings
 from dfukit_fastgan.layers import BILINEAR, GLU, SIZE, Conv2d, Gate, SpectralConv2d, UpConv2d, start_smooth
+from dfukit_fastgan.products import bordered
 
 FIRST = 4
 """Width of the first map."""
@@ -51,7 +52,7 @@ class FastGenerator(Generator):
             )
             if side // GATED >= FIRST:
                 self.gates[str(side)] = Gate(channels[side // GATED], channels[side])
-        self.draw = SpectralConv2d(channels[image.size], image.channels, 3, padding=1, padding_mode="replicate")
+        self.draw = SpectralConv2d(channels[image.size], image.channels, 3)
         # Its spectral norm of 1 leaves smooth maps more contrast where it begins as a blur.
         start_smooth(self.draw, BILINEAR, settings.grain)
 
@@ -66,7 +67,7 @@ class FastGenerator(Generator):
             if name in self.gates:
                 maps = maps * self.gates[name](by_side[side // GATED])
             by_side[side] = maps
-        return self.draw(maps).tanh()
+        return self.draw(bordered(maps)).tanh()
 
 
 class Single(nn.Module):
