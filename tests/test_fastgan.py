@@ -139,6 +139,24 @@ def test_gradients_by_matrix_products_are_those_of_torch(doubling: bool) -> None
         assert torch.allclose(mine, torchs, atol=1e-3, rtol=1e-4)
 
 
+def test_gradients_of_doubling_kernels_in_bfloat16_are_those_of_float32() -> None:
+    maps, label = torch.randn(2, 8, 9, 9).bfloat16(), torch.randn(2, 6, 18, 18).bfloat16()
+    leaves = [maps.requires_grad_(), torch.randn(8, 6, 4, 4, requires_grad=True)]
+    with torch.autocast("cpu", torch.bfloat16):
+        made = double(*leaves)
+    assert made.dtype == torch.bfloat16
+    found = torch.autograd.grad(made, leaves, label)
+    exact = [leaf.detach().bfloat16().float().requires_grad_() for leaf in leaves]
+    expected = functional.conv_transpose2d(bordered(exact[0]), exact[1], stride=2, padding=3)
+    for mine, theirs in zip(found, torch.autograd.grad(expected, exact, label.float()), strict=True):
+        assert (mine.float() - theirs).abs().max() < 0.01 * theirs.abs().max()
+
+
+def test_borders_stay_in_the_precision_of_the_maps() -> None:
+    with torch.autocast("cpu", torch.bfloat16):
+        assert bordered(torch.randn(1, 2, 4, 4).bfloat16()).dtype == torch.bfloat16
+
+
 def test_a_spectral_convolution_has_a_largest_singular_value_of_one() -> None:
     layer = SpectralConv2d(6, 10, 3)
     for _ in range(500):
