@@ -197,8 +197,8 @@ class _Glu(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, maps: Tensor) -> Tensor:
         values, gates = maps.chunk(2, dim=1)
-        # Apart first: of a few channels in every pixel, a CPU's vector instructions would stay empty.
-        gates = gates.contiguous(memory_format=torch.channels_last).sigmoid_()
+        # Copied first: half of the few channels of a pixel would not fill a vector instruction of a CPU.
+        gates = gates.clone(memory_format=torch.channels_last).sigmoid_()
         gated = values * gates
         ctx.save_for_backward(gated, gates)
         return gated
