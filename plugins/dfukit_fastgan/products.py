@@ -30,11 +30,8 @@ def convolve(maps: Tensor, weight: Tensor) -> Tensor:
 
 def double(maps: Tensor, weight: Tensor) -> Tensor:
     """A transposed 4x4 convolution [in, out, 4, 4] of stride 2, which doubles the width; the border goes on outside."""
-    if maps.device.type == "cpu" and maps.dtype == torch.bfloat16:
-        doubled_in_half: Tensor = _Convolution.apply(bordered(maps), weight.to(maps.dtype), True)
-        return doubled_in_half
-    if _faster(maps, weight):
-        doubled: Tensor = _Convolution.apply(bordered(maps), weight, True)
+    if (maps.device.type == "cpu" and maps.dtype == torch.bfloat16) or _faster(maps, weight):
+        doubled: Tensor = _Convolution.apply(bordered(maps), weight.to(maps.dtype), True)
         return doubled
     return functional.conv_transpose2d(bordered(maps), weight, stride=2, padding=3)
 
