@@ -42,7 +42,9 @@ class DataSettings:
 class GanSettings:
     """The adversarial loop."""
 
-    size: int = s.whole(128, "width of the pictures it makes", low=8, high=1024)
+    size: int = s.whole(
+        128, "width of the pictures it makes; photographs are held at 256: beyond, no more detail", low=8, high=1024
+    )
     batch_size: int = s.whole(64, "pictures in a step", low=2)
     epochs: int = s.whole(
         200, "epochs at most; an epoch is one generator step for each batch in the training part", low=1

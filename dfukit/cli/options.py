@@ -59,7 +59,12 @@ def configuration_options(command: F) -> F:
         click.option("--seed", type=int, metavar="N", help="Seed of everything random [0]."),
         click.option("--precision", metavar="auto|fp32|bf16", help="[auto]"),
         click.option("--device", metavar="NAME", help="auto, cpu, cuda, cuda:1 [auto]."),
-        click.option("--metric", multiple=True, metavar="NAME", help="A metric of the report; may be repeated."),
+        click.option(
+            "--metric",
+            multiple=True,
+            metavar="NAME",
+            help="A metric of the report, in place of the default ones; may be repeated. Without `copies` no export.",
+        ),
         click.option("--augmentation", metavar="NAME", help="Augmentation of what the critic sees."),
         click.option("--classifier", metavar="NAME", help="[effv2s_lstm]"),
         click.option("--loss", metavar="NAME", help="The adversarial loss."),

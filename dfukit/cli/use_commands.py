@@ -75,7 +75,8 @@ def sample(source: str, count: int, label: str, seed: int, truncation: float, ou
 @click.option("--seed", type=int, default=0, metavar="N", help="[0]")
 @json_option
 def score(real: Path, fake: Path, assignments: tuple[str, ...], as_json: bool, **options: Any) -> None:
-    """Score a folder of synthetic pictures against a folder of real ones; a run's folder stands for its pictures."""
+    """Score a folder of synthetic pictures against a folder of real ones; a run (its folder, its name, or
+    `latest`) stands for its pictures."""
     settings = _component_settings(assignments)
     with showing() as progress:
         from dfukit import scoring

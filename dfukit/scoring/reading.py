@@ -27,7 +27,7 @@ from dfukit.images.table import read_rows
 from dfukit.progress import Progress, counter
 from dfukit.registry import Registry
 from dfukit.rows import Pixels, Rows
-from dfukit.rundir import RunDir
+from dfukit.rundir import RunDir, open_run
 from dfukit.sections import DataSettings
 
 CHUNK = 256
@@ -86,22 +86,32 @@ class Source:
 
 def real_parts(source: str | Path | np.ndarray, registry: Registry, progress: Progress) -> dict[str, Source]:
     """The real set: `real`, or the training and test part of the pictures behind a run folder."""
-    if isinstance(source, np.ndarray) or not RunDir(Path(source)).config.is_file():
+    if isinstance(source, np.ndarray) or not (run := _place(source)).config.is_file():
         return {"real": pictures(source, "real")}
-    return _of_run(RunDir(Path(source)), registry, progress)
+    return _of_run(run, registry, progress)
 
 
 def pictures(source: str | Path | np.ndarray, what: str) -> Source:
     """A folder, an array, or the synthetic set of a run folder. Raises DataError where it is none of these."""
     if isinstance(source, np.ndarray):
         return _of_array(source, what)
-    folder = Path(source)
-    run = RunDir(folder)
+    run = _place(source)
+    folder = run.path
     if run.config.is_file():
         folder = run.synthetic if run.synthetic.is_dir() or not run.held_back.is_dir() else run.held_back
     if not folder.is_dir():
         raise DataError(f"{folder} is not a folder of pictures")
     return _of_folder(folder, what)
+
+
+def _place(source: str | Path) -> RunDir:
+    """A folder, or the run of that name, or the `latest`."""
+    if Path(source).is_dir():
+        return RunDir(Path(source))
+    try:
+        return open_run(source)
+    except DataError:
+        return RunDir(Path(source))
 
 
 def _of_array(pixels: np.ndarray, what: str) -> Source:
