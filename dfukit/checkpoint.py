@@ -111,7 +111,7 @@ def _tidy(folder: Path, step: int) -> None:
     """Leave the last two checkpoints up to a step, and no litter of saves that were killed."""
     kept = [path for path in _steps(folder) if int(path.name) <= step][-KEPT:]
     for path in folder.iterdir():
-        if path not in kept:
+        if path not in kept and path.is_dir() and (path.name.isdigit() or path.suffix == ".tmp"):
             _remove(path)
 
 

@@ -32,6 +32,7 @@ def extend(config: RunConfig, folder: RunDir, more: str, world: World) -> RunCon
         checkpoint.write(folder.checkpoints, evolve(last, judge=judge))
         rundir.write_toml(folder.config, extended.as_table())
         folder.stop.unlink(missing_ok=True)
+        folder.manifest.unlink(missing_ok=True)  # its pictures are of the generator that there was
         folder.training.unlink()
     world.wait()
     return extended

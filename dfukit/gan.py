@@ -199,7 +199,9 @@ def _fit_budget(
     judge.rehearse(adversaries.averaged, adversaries.critic)  # the first one takes what later ones find ready, too
     evaluation = judge.rehearse(adversaries.averaged, adversaries.critic)
     recovery.take(before)
-    left -= time.monotonic() - began
+    spent = time.monotonic() - began
+    judge.count(spent)
+    left -= spent
     step, evaluation, left = recovery.world.largest(float(np.median(times)), evaluation, left)
     fitted = schedule.fit(settings, done, max(left, step), step, evaluation)
     judge.say(

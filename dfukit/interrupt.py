@@ -22,14 +22,17 @@ UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS
 
 
 class StopRequest:
-    """Within its block, Ctrl-C and SIGTERM are noted and not raised; a second one is raised at once.
+    """Within its block, Ctrl-C and SIGTERM are noted and not raised; a second one of a kind is raised at once.
+
+    One of each is a single request: a terminal sends Ctrl-C to a program and to those that it started, and that
+    program ends them with SIGTERM.
 
     Ctrl-\\, or a file at `finish`, asks to end the training here and go on with what comes after it. Python hands
     signals to the main thread only: in another thread none is noted.
     """
 
     def __init__(self, finish: Path | None = None) -> None:
-        self.asked = False
+        self._noted: set[int] = set()
         self._finish = finish
         self._finishing = False
         self._before: dict[int, Any] = {}
@@ -50,14 +53,19 @@ class StopRequest:
             raise KeyboardInterrupt
 
     @property
+    def asked(self) -> bool:
+        """Whether Ctrl-C or SIGTERM was noted."""
+        return bool(self._noted)
+
+    @property
     def finishing(self) -> bool:
         """Whether the training is to end here and the run to go on."""
         return self._finishing or (self._finish is not None and self._finish.exists())
 
     def _note(self, number: int, frame: FrameType | None) -> None:
-        if self.asked:
+        if number in self._noted:
             raise KeyboardInterrupt
-        self.asked = True
+        self._noted.add(number)
 
     def _note_finish(self, number: int, frame: FrameType | None) -> None:
         self._finishing = True

@@ -74,7 +74,7 @@ class Judge:
     ended: str = ""
     """Why training ended before its steps and its patience did."""
     seconds: float = 0.0
-    """Spent on evaluations, which pictures/s leaves out."""
+    """Spent on evaluations and on measuring a time budget, which pictures/s leaves out."""
     started: float = field(factory=time.monotonic)
     resumed: tuple[int, float] = field(init=False)
     """The step and the time at which this process began."""
@@ -114,6 +114,11 @@ class Judge:
     def elapsed(self) -> float:
         """Seconds of training so far, evaluations included and breaks between resumed parts left out."""
         return time.monotonic() - self.started
+
+    def count(self, seconds: float) -> None:
+        """Seconds that belong to the training, but to no step of it."""
+        self.started -= seconds
+        self.seconds += seconds
 
     def begin(self, step: int) -> None:
         """This process trains on from a step: rates and the time left are counted from here."""

@@ -15,9 +15,10 @@ from dfukit.sections import GanSettings
 ALL_STEPS = "all steps done"
 """Why a training ended, in training.json, that made all of its steps."""
 EVALUATING = 0.08
-"""Share of a time budget that evaluations take at most, unless that leaves fewer than `FEWEST` of them."""
+"""Share of a time budget that evaluations take at most, unless that leaves fewer than `FEWEST` of them; then half."""
 MOST, FEWEST = 40, 4
 """Evaluations within a time budget."""
+HARDLY_LESS = 0.98
 HALF_LIFE = 0.05
 """Half-life of the averaged generator within a time budget, as a share of the steps."""
 
@@ -56,9 +57,18 @@ def fit(settings: GanSettings, done: int, left: float, step: float, evaluation: 
     """
     most = max(int(left / step), 1)
     every = max(math.ceil(evaluation / (EVALUATING * step)), math.ceil(most / MOST))
-    every = max(min(every, most // FEWEST), 1)
-    added = max(int(left / (step + evaluation / every)), 1)
-    added = max(added - added % every, min(every, added))  # the last step is an evaluation, not a few steps after one
-    total = done + added
+    evaluations = max(round(most * step / (every * step + evaluation)), min(FEWEST, most), 1)
+    while evaluations > 1 and (evaluations * evaluation > left / 2 or evaluations * (evaluation + step) > left):
+        evaluations -= 1
+
+    # Equally many steps before each, so that the last step is judged; of the numbers of evaluations that leave hardly
+    # any time over, the largest.
+    def steps_before_each(n: int) -> int:
+        return max(int((left - n * evaluation) / step) // n, 1)
+
+    used = {n: n * (steps_before_each(n) * step + evaluation) for n in range(min(FEWEST, evaluations), evaluations + 1)}
+    evaluations = max(n for n, spent in used.items() if spent >= HARDLY_LESS * max(used.values()))
+    every = steps_before_each(evaluations)
+    total = done + every * evaluations
     ema = settings.ema if done else min(settings.ema, 0.5 ** (1 / max(HALF_LIFE * total, 1)))
     return evolve(settings, budget="", steps=total, evaluate_every=every, ema=ema)

@@ -41,6 +41,7 @@ def save_samples(folder: RunDir, samples: Samples, distances: np.ndarray | None 
 
     `distances` [N] are those to the nearest training picture, where the set was audited.
     """
+    folder.manifest.unlink(missing_ok=True)  # first: it says that the set is whole
     for place in (folder.synthetic, folder.held_back, folder.flagged):
         shutil.rmtree(place, ignore_errors=True)
     folder.release.unlink(missing_ok=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 import time
@@ -12,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dfukit import ConfigError
+from dfukit import ConfigError, phantom
 from dfukit.comparing import read_contestants, table
 from dfukit.comparing.judging import check_smaller, reduced
 from dfukit.comparing.trials import Trial, train
@@ -99,6 +100,7 @@ def trial(who: str, seed: int, value: float | None, distance: float, reason: str
             "stopping_metric": "kd[r64]",
             "steps": 10,
             "kept_step": 8,
+            "stopped": "all steps done",
             "seconds": 60.0,
             "seconds_of_evaluation": 20.0,
         },
@@ -131,6 +133,24 @@ def test_the_table_holds_means_over_seeds_and_chooses_by_the_validation_part() -
     assert "| pictures/s |  | 2.0 | 4.0 |" in text
     assert f"{other}, seed 1, came to no end: the critic's loss became nan" in text
     assert "Gulrajani" in text
+
+
+def test_the_table_says_who_ended_before_the_time_of_the_others() -> None:
+    contestants = read_contestants(["lstm_wgan", "fastgan"], preset=SMOKE)
+    found = [trial("lstm_wgan", 0, 1.0, 0.5), trial("fastgan", 0, 2.0, 0.4)]
+    found[1]["training"] |= {"stopped": "asked to stop", "seconds": 1800.0}
+    text = table.as_markdown(table.result(contestants, found, {"time": "40m"}, 70, 15, 16, 0))
+    assert "\nfastgan, seed 0, ended after 30 minutes and 10 steps: asked to stop.\n" in text
+    assert "lstm_wgan, seed 0, ended" not in text
+
+
+def test_a_batch_is_no_larger_than_the_training_part() -> None:
+    contestants = read_contestants(["lstm_wgan,gan.batch_size=64"], preset=SMOKE)
+    text = table.as_markdown(
+        table.result(contestants, [trial(contestants[0].name, 0, 1.0, 0.5)], {"time": "1m"}, 28, 6, 6, 0)
+    )
+    assert "| steps x batch |  | 10 x 28 |" in text
+    assert "| pictures/s |  | 7.0 |" in text
 
 
 def test_a_table_of_those_that_are_judged_so_far_has_their_columns_alone() -> None:
@@ -262,9 +282,11 @@ def compared(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str],
     """A comparison of two, one of which fails; its folder, its command, and what it printed."""
     folder = tmp_path_factory.mktemp("compare") / "out"
     command = [sys.executable, "-m", "dfukit", "compare", "lstm_wgan", "lstm_wgan,gan.start_from=nowhere"]
-    command += ["--pictures", "32", "--preset", SMOKE, "--metric", "ssim", "--metric", "psnr"]
+    command += ["--pictures", "32", "--preset", SMOKE, "--metric", "ssim", "--metric", "fid", "--metric", "psnr"]
     command += ["--out", str(folder), "--json"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DFUKIT_OFFLINE", "1")  # figures of other names stand in for fid
+        done = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     return folder, command, json.loads(done.stdout)
 
@@ -296,10 +318,13 @@ def rows_of(folder: Path) -> list[str]:
     return [line.split("|")[1].strip() for line in lines if line.startswith("|")]
 
 
-def test_what_is_finished_is_not_made_again(compared: tuple[Path, list[str], dict[str, Any]]) -> None:
+def test_what_is_finished_is_not_made_again(
+    compared: tuple[Path, list[str], dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder, command, printed = compared
     weights = folder / "pictures" / "lstm_wgan-seed0" / "generator.safetensors"
     before, rows = weights.stat().st_mtime_ns, rows_of(folder)
+    monkeypatch.setenv("DFUKIT_OFFLINE", "1")
     again = subprocess.run(command[:5] + command[6:], capture_output=True, text=True, timeout=300)
     assert again.returncode == 0, again.stderr
     assert "judging" not in again.stderr
@@ -308,6 +333,7 @@ def test_what_is_finished_is_not_made_again(compared: tuple[Path, list[str], dic
     assert told["rounds"]["pictures"]["lstm_wgan"] == printed["rounds"]["pictures"]["lstm_wgan"]
     assert rows_of(folder) == rows
     assert rows.index("ssim") < rows.index("psnr")  # as asked
+    assert any(row.startswith("fd[") for row in rows)
 
 
 def test_other_settings_need_another_folder(compared: tuple[Path, list[str], dict[str, Any]]) -> None:
@@ -316,6 +342,19 @@ def test_other_settings_need_another_folder(compared: tuple[Path, list[str], dic
     again = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert again.returncode == 2
     assert "holds other settings than these for lstm_wgan, seed 0, equal pictures: choose another --out" in again.stderr
+
+
+def test_pictures_that_came_later_are_not_mixed_with_those_that_were_trained_on(tmp_path: Path) -> None:
+    for name, seed in (("photos", 0), ("others", 1)):
+        phantom.write_folder(tmp_path / name, 24, 1, seed, 32)
+    (tmp_path / "photos" / "manifest.csv").unlink()  # which lists what belongs to the set
+    command = [sys.executable, "-m", "dfukit", "compare", "lstm_wgan", "--pictures", "8", "--preset", SMOKE]
+    command += ["--data", str(tmp_path / "photos"), "--metric", "psnr", "--out", str(tmp_path / "out")]
+    assert subprocess.run(command, capture_output=True, timeout=300).returncode == 0
+    shutil.copy(next((tmp_path / "others").glob("infected/*.png")), tmp_path / "photos" / "infected" / "later.png")
+    again = subprocess.run([*command, "--seeds", "2"], capture_output=True, text=True, timeout=300)
+    assert again.returncode == 3
+    assert "infected/later.png is new since lstm_wgan-seed0 was made" in again.stderr
 
 
 @pytest.mark.parametrize(

@@ -17,8 +17,9 @@ from lift_cases import CPU, IMAGE, Made, ask, copies, rare_class, settings, shuf
 from PIL import Image
 from sklearn.metrics import roc_auc_score
 
-from dfukit import cli, phantom, registry, rundir
-from dfukit.errors import ConfigError, DataError, DivergedError
+from dfukit import cli, phantom, pipeline, registry, rundir
+from dfukit.config import RunConfig
+from dfukit.errors import ConfigError, DataError, DivergedError, Interrupted
 from dfukit.images import make_split, write_split
 from dfukit.lift import Lift, answer, arms, experiment, figures
 from dfukit.lift.figures import Judged
@@ -386,6 +387,23 @@ def test_the_generator_of_a_run_is_trained_anew_in_each_fold(run: RunDir, capsys
     assert rundir.read_json(run.lift_result)["answer"] == result["answer"]
     assert result["look"]["text"] == "first look"
     assert lift(capsys, "mine", "--set", "gan.steps=2")[1].count("first look at these test patients") == 1  # no new one
+
+
+def test_a_fold_that_was_interrupted_keeps_the_steps_that_its_time_budget_became(
+    run: RunDir, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked: list[tuple[str, int]] = []
+
+    def train(config: RunConfig, folder: RunDir, *others: object) -> None:
+        """Interrupted when its budget has become steps."""
+        asked.append((config.gan.budget, config.gan.steps))
+        rundir.write_toml(folder.config, evolve(config, gan=evolve(config.gan, budget="", steps=3)).as_table())
+        raise Interrupted("interrupted")
+
+    monkeypatch.setattr(pipeline, "train_gan", train)
+    for _ in range(2):
+        assert lift(capsys, "mine", "--set", "gan.budget=1h")[0] == 130
+    assert asked == [("1h", 4), ("", 3)]
 
 
 @pytest.mark.parametrize(

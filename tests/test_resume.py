@@ -208,6 +208,10 @@ def test_the_last_two_checkpoints_are_kept_and_litter_is_cleaned(tmp_path: Path)
         (tmp_path / f".{step:08d}.1.tmp").mkdir(parents=True)
         checkpoint.write(tmp_path, Checkpoint(step, {"a/b": torch.zeros(1)}, {}))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["00000003", "00000004"]
+    # What a desktop leaves in a folder that is looked at is its own.
+    (tmp_path / ".DS_Store").touch()
+    checkpoint.write(tmp_path, Checkpoint(4, {"a/b": torch.zeros(1)}, {}))
+    (tmp_path / ".DS_Store").unlink()
     # After a fall-back the later, damaged ones go when the next is written.
     checkpoint.write(tmp_path, Checkpoint(2, {"a/b": torch.zeros(1)}, {}))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["00000002"]
@@ -376,6 +380,20 @@ def test_a_request_that_comes_too_late_is_not_lost() -> None:
     with pytest.raises(KeyboardInterrupt), StopRequest():
         signal.raise_signal(signal.SIGTERM)
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_ctrl_c_and_the_sigterm_of_the_program_that_started_it_are_one_request() -> None:
+    seen = []
+
+    def work() -> None:
+        with StopRequest() as stop:
+            for number in (signal.SIGINT, signal.SIGTERM):
+                signal.raise_signal(number)
+                seen.append(stop.asked)
+
+    with pytest.raises(KeyboardInterrupt):
+        work()
+    assert seen == [True, True]
 
 
 def test_other_pictures_than_those_it_began_with_are_refused(whole: RunDir, tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from attrs import evolve
 from small_gan import Signal
 
 import dfukit
-from dfukit import ConfigError, DataError, DfukitError, WeightsError, checkpoint, extension, rundir
+from dfukit import ConfigError, DataError, DfukitError, Interrupted, WeightsError, checkpoint, extension, rundir
 from dfukit.interrupt import continued_by
 from dfukit.progress import Lines
 from dfukit.rundir import RunDir
@@ -91,6 +91,19 @@ def test_a_run_is_extended_by_a_time(short: RunDir, tmp_path: Path) -> None:
     extended = dfukit.run(resume=copied(short, tmp_path).path, extend="2s").folder
     assert json.loads(extended.training.read_text())["steps"] > 8
     assert settings_of(extended)["budget"] == ""
+
+
+def test_an_extended_run_keeps_no_pictures_of_the_generator_before(short: RunDir, tmp_path: Path) -> None:
+    run = copied(short, tmp_path)
+    with pytest.raises(Interrupted):
+        dfukit.run(resume=run.path, extend=5, progress=Signal(9, lambda: signal.raise_signal(signal.SIGINT)))
+    assert not run.manifest.exists()
+
+
+def test_measuring_a_budget_counts_as_time_of_the_training(tmp_path: Path) -> None:
+    began = time.monotonic()
+    summary = small_gan.train(tmp_path, **{"gan.budget": "3s", "gan.evaluate_every": 0}).summary
+    assert 2 < summary["seconds_of_evaluation"] < summary["seconds"] < time.monotonic() - began + 1
 
 
 def test_a_run_that_lost_its_patience_has_it_again_when_it_is_extended(tmp_path: Path) -> None:

@@ -37,6 +37,19 @@ def test_fitted_steps_and_evaluations_fill_the_time_that_is_left(left: float, st
     assert spent > left - 2 * room
 
 
+@pytest.mark.parametrize(("left", "step", "evaluation"), [(2400, 3, 45), (600, 1, 13), (600, 2, 15), (1200, 0.5, 28)])
+def test_a_short_budget_is_used_up_and_judged_at_least_four_times(left: float, step: float, evaluation: float) -> None:
+    fitted = schedule.fit(GanSettings(), 0, left, step, evaluation)
+    evaluations = fitted.steps // fitted.evaluate_every
+    assert evaluations >= schedule.FEWEST
+    assert 0.95 * left < fitted.steps * step + evaluations * evaluation <= left
+
+
+def test_evaluations_that_take_as_long_as_the_training_leave_it_half_of_the_time() -> None:
+    fitted = schedule.fit(GanSettings(), 0, left=200, step=0.01, evaluation=40)
+    assert fitted.steps * 0.01 >= 100
+
+
 def test_evaluations_take_a_tenth_of_the_time_at_most_where_there_are_enough_of_them() -> None:
     fitted = schedule.fit(GanSettings(), 0, left=7200, step=0.5, evaluation=5)
     evaluations = fitted.steps // fitted.evaluate_every

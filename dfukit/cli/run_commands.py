@@ -80,14 +80,17 @@ def run(
             emit(document) if as_json else click.echo(plan.as_text(document))
             return
         folder = _create(out, name, config, (config.generator.name, config.classifier.name))
-    with _continued("run", folder), showing() as progress:
+    with _continued("run", folder, "--lift" if lift else ""), showing() as progress:
         with StopRequest():  # an import that is cut short leaves halves of packages behind
             from dfukit import pipeline
         finished = pipeline.execute(config, folder, progress, extend)
         if lift and first_process():
+            from dfukit import absent, registry
             from dfukit.lift import lift_run
 
-            lift_run(finished.folder, config, finished.folder.lift, progress)
+            # As `dfukit lift` reads them: a time budget has become steps, and an extension added some.
+            trained = absent.resume(finished.folder, registry.load())
+            lift_run(finished.folder, trained, finished.folder.lift, progress)
     tell(finished, as_json)
     if first_process():
         from dfukit import release, scoring
@@ -190,10 +193,11 @@ def _reopen(context: click.Context, resume: str, out: Path) -> tuple[RunConfig, 
 
 
 @contextmanager
-def _continued(command: str, folder: RunDir | None) -> Iterator[None]:
+def _continued(command: str, folder: RunDir | None, option: str = "") -> Iterator[None]:
     """An interruption names the command that goes on; a plugin's error leaves its traceback in the run folder."""
     if folder is None:
         yield
         return
-    with continued_by(f"dfukit {command} --resume {shlex.quote(str(folder.path))}"), traceback_kept(folder):
+    line = f"dfukit {command} --resume {shlex.quote(str(folder.path))} {option}".rstrip()
+    with continued_by(line), traceback_kept(folder):
         yield

@@ -15,7 +15,7 @@ from dfukit.comparing import judging, sheet, table, trials
 from dfukit.comparing.contestants import Contestant
 from dfukit.comparing.trials import Trial
 from dfukit.errors import ConfigError, DataError
-from dfukit.images import make_split
+from dfukit.images import make_split, read_split
 from dfukit.interfaces import Loss
 from dfukit.pipeline import image_spec, load_images
 from dfukit.progress import Progress, Silent
@@ -96,6 +96,9 @@ def compare(
                 place = folder / budget / f"{contestant.stem}-seed{run.seed}"
                 asked = evolve(own, gan=gan, run=run).as_table()
                 planned.append(Trial(contestant.name, budget, run.seed, place, asked))
+    for trial in planned:
+        if trial.run.split.is_file():
+            read_split(trial.run.split, images)  # refuses pictures that are not those which it was trained on
     failed = trials.train(planned, together, say)
     if len(failed) == len(planned):
         raise DataError(f"no training came to its end; the first: {failed[planned[0]]}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -42,8 +42,8 @@ def judge(
     }
     if place.is_file():
         known = rundir.read_json(place)
-        if known.get("asked") == asked:
-            return _in_order(known["figures"], config)
+        if known.get("asked") == asked and "order" in known:
+            return _in_order(known["figures"], known["order"])
     progress.say(f"judging {trial.name}")
     samples = read_samples(run, images.classes)
     figures = {
@@ -57,22 +57,14 @@ def judge(
     if smaller:
         factor = config.gan.size // smaller
         figures["scores_smaller"] = scores(config, images, split, samples, factor, compute, progress)
-    rundir.write_json(place, {"asked": asked, "figures": figures})
+    order = {kind: list(figures[kind]) for kind in ("scores", "scores_smaller") if kind in figures}
+    rundir.write_json(place, {"asked": asked, "order": order, "figures": figures})
     return figures
 
 
-def _in_order(figures: Mapping[str, Any], config: RunConfig) -> dict[str, Any]:
-    """Figures from the disk, where keys are sorted, with the scores in the order of the metrics again."""
-    places = {metric.name: place for place, metric in enumerate(config.metrics)}
-
-    def place(key: str) -> tuple[int, str]:
-        return places[key.partition("@")[0].partition("[")[0]], key
-
-    kinds = ("scores", "scores_smaller")
-    return {
-        name: {key: one[key] for key in sorted(one, key=place)} if name in kinds else one
-        for name, one in figures.items()
-    }
+def _in_order(figures: Mapping[str, Any], order: Mapping[str, Sequence[str]]) -> dict[str, Any]:
+    """Figures from the disk, where keys are sorted, with the scores in their first order again."""
+    return {name: {key: one[key] for key in order[name]} if name in order else one for name, one in figures.items()}
 
 
 def scores(

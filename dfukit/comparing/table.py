@@ -8,6 +8,8 @@ from typing import Any
 
 from dfukit import settings
 from dfukit.comparing.contestants import PARTS, Contestant
+from dfukit.comparing.trials import LEFT
+from dfukit.schedule import ALL_STEPS
 
 
 def result(
@@ -31,7 +33,7 @@ def result(
         told[budget] = {}
         for contestant in contestants:
             trials = [one for one in found if (one["budget"], one["contestant"]) == (budget, contestant.name)]
-            told[budget][contestant.name] = _of(contestant, trials)
+            told[budget][contestant.name] = _of(contestant, trials, train)
     return {
         "equal": dict(rounds),
         "parts": {"train": train, "validation": validation, "test": test},
@@ -46,7 +48,7 @@ def result(
     }
 
 
-def _of(contestant: Contestant, trials: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def _of(contestant: Contestant, trials: Sequence[Mapping[str, Any]], train: int) -> dict[str, Any]:
     ended = [one for one in trials if "scores" in one]
     entry: dict[str, Any] = {
         "seeds": [one["seed"] for one in ended],
@@ -54,15 +56,16 @@ def _of(contestant: Contestant, trials: Sequence[Mapping[str, Any]]) -> dict[str
     }
     if not ended:
         return entry
+    batch_size = min(contestant.config.gan.batch_size, train)
     distances = [one["training"]["kept_distance"] for one in ended if one["training"]["kept_distance"] is not None]
     return {
         **entry,
         "parameters": ended[0]["parameters"],
         "steps": [one["training"]["steps"] for one in ended],
         "kept_steps": [one["training"]["kept_step"] for one in ended],
-        "batch_size": contestant.config.gan.batch_size,
+        "batch_size": batch_size,
         "seconds": [one["training"]["seconds"] for one in ended],
-        "pictures_per_second": statistics.mean(_speed(contestant, one["training"]) for one in ended),
+        "pictures_per_second": statistics.mean(_speed(batch_size, one["training"]) for one in ended),
         "validation": {
             "metric": ended[0]["training"]["stopping_metric"],
             "value": statistics.mean(distances) if len(distances) == len(ended) else None,
@@ -72,10 +75,10 @@ def _of(contestant: Contestant, trials: Sequence[Mapping[str, Any]]) -> dict[str
     }
 
 
-def _speed(contestant: Contestant, training: Mapping[str, Any]) -> float:
+def _speed(batch_size: int, training: Mapping[str, Any]) -> float:
     """Pictures in generator steps for each second of training, evaluations left out."""
     seconds = training["seconds"] - training["seconds_of_evaluation"]
-    return float(training["steps"] * contestant.config.gan.batch_size / max(seconds, 1e-9))
+    return float(training["steps"] * batch_size / max(seconds, 1e-9))
 
 
 def _pooled(scores: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -130,6 +133,7 @@ def as_markdown(result: Mapping[str, Any]) -> str:
             for name, entry in entries.items()
             for seed, why in entry["failed"].items()
         ]
+        lines += _ended_early([one for one in result["trials"] if one["budget"] == budget], expense)
         lines += [f"![The first pictures of each](samples-equal-{budget}.png)", ""]
     lines += [*_missing(result["rounds"]), ""]
     lines += [
@@ -143,6 +147,20 @@ def as_markdown(result: Mapping[str, Any]) -> str:
         "",
     ]
     return "\n".join(lines)
+
+
+def _ended_early(trials: Sequence[Mapping[str, Any]], expense: str) -> Iterator[str]:
+    """A line for each training that was ended before the time, or the steps, that the others had."""
+    for one in trials:
+        training = one.get("training")
+        if training is None or training["stopped"] == ALL_STEPS:
+            continue
+        if one["budget"] == "pictures" or training["seconds"] < (1 - LEFT) * settings.seconds(expense):
+            yield (
+                f"{one['contestant']}, seed {one['seed']}, ended after {training['seconds'] / 60:.0f} minutes and "
+                f"{training['steps']:,} steps: {training['stopped']}."
+            )
+            yield ""
 
 
 def _table(entries: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:

@@ -11,9 +11,9 @@ from typing import Any, Protocol
 import numpy as np
 from attrs import evolve, field, frozen
 
-from dfukit import pipeline, synthetic
+from dfukit import pipeline, settings, synthetic
 from dfukit.component import ImageSpec
-from dfukit.config import RunConfig
+from dfukit.config import RunConfig, read_toml
 from dfukit.device import Compute
 from dfukit.errors import ConfigError, DataError
 from dfukit.fitting import Pictures
@@ -24,7 +24,7 @@ from dfukit.lift.folds import Fold, Real, digest_of
 from dfukit.progress import Progress, counter
 from dfukit.rows import Pixels
 from dfukit.rundir import RunDir
-from dfukit.sections import DataSettings, SampleSettings
+from dfukit.sections import DataSettings, GanSettings, SampleSettings
 
 RETRAINED = "the generator was trained anew inside each fold: no test patient touched it"
 VOUCHED = "that the generator saw none of these real pictures is the user's word"
@@ -92,7 +92,10 @@ class Retrained:
         run = RunDir(self.folder / f"gan-of-fold-{number}")
         run.path.mkdir(parents=True, exist_ok=True)
         split = Split(fold.train, fold.validation, fold.test)
-        trained = pipeline.train_gan(self.config, run, self.compute, self.images, split, self.image, self.progress)
+        config = self.config
+        if run.config.is_file():  # a time budget had become steps, of which an interruption left some
+            config = evolve(config, gan=settings.build(GanSettings, read_toml(run.config)["gan"], "gan"))
+        trained = pipeline.train_gan(config, run, self.compute, self.images, split, self.image, self.progress)
         shutil.rmtree(run.checkpoints, ignore_errors=True)  # the training has ended
         wanted = max(self.config.sample.count or len(fold.train), math.ceil(self.config.lift.ratio * len(fold.train)))
         samples = synthetic.draw_samples(evolve(self.config, sample=SampleSettings(count=wanted)), run, trained, split)
