@@ -270,11 +270,13 @@ def test_two_folders_of_pictures_of_other_sizes_are_scored_at_one_size(tmp_path:
     assert [row.split()[0] for row in as_text(content).splitlines()] == ["metric", "psnr", "kd[r64]"]
 
 
-def test_a_run_folder_stands_for_its_synthetic_pictures(tmp_path: Path) -> None:
+@pytest.mark.parametrize("named", ["runs/mine", "mine", "latest"])
+def test_a_run_stands_for_its_synthetic_pictures(tmp_path: Path, named: str, monkeypatch: pytest.MonkeyPatch) -> None:
     real = save(tmp_path / "real", pictures(0, 12))
-    save(tmp_path / "run" / "synthetic", pictures(1, 12))
-    (tmp_path / "run" / "config.toml").write_text("")
-    content = score_folders(real, tmp_path / "run", metrics=["psnr"], device="cpu")
+    save(tmp_path / "runs" / "mine" / "synthetic", pictures(1, 12))
+    (tmp_path / "runs" / "mine" / "config.toml").write_text("")
+    monkeypatch.chdir(tmp_path)
+    content = score_folders(real, named, metrics=["psnr"], device="cpu")
     assert content["psnr"]["n"] == [12, 12]
 
 
