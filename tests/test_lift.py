@@ -389,6 +389,34 @@ def test_the_generator_of_a_run_is_trained_anew_in_each_fold(run: RunDir, capsys
     assert lift(capsys, "mine", "--set", "gan.steps=2")[1].count("first look at these test patients") == 1  # no new one
 
 
+@pytest.mark.slow
+def test_an_experiment_that_follows_a_run_has_the_steps_that_its_time_budget_became(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("DFUKIT_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+    told = {
+        "gan.budget": "3s",
+        "lift.folds": 2,
+        "lift.seeds": 1,
+        "lift.steps": 2,
+        "lift.bootstrap": 100,
+        "lift.arms": [],
+    }
+    options = [part for key, value in told.items() for part in ("--set", f"{key}={value}")]
+    words = ["dfukit", "run", "--preset", "smoke", "--classifier", "critic_lstm", "--name", "mine", "--lift", *options]
+    monkeypatch.setattr(sys, "argv", words)
+    with pytest.raises(SystemExit):
+        cli.main()
+    capsys.readouterr()
+    folder = RunDir(tmp_path / "runs" / "mine")
+    result = rundir.read_json(folder.lift_result)
+    assert result["design"]["generator"].endswith("no test patient touched it")  # by the settings of the run
+    code, out, err = lift(capsys, "mine", "--json")
+    assert code == 0, err
+    assert json.loads(out)["answer"] == result["answer"]
+
+
 def test_a_fold_that_was_interrupted_keeps_the_steps_that_its_time_budget_became(
     run: RunDir, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
