@@ -19,6 +19,7 @@ EVALUATING = 0.08
 MOST, FEWEST = 40, 4
 """Evaluations within a time budget."""
 HARDLY_LESS = 0.98
+"""Share of the best use of the time with which more evaluations are taken in its place."""
 HALF_LIFE = 0.05
 """Half-life of the averaged generator within a time budget, as a share of the steps."""
 
