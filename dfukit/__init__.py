@@ -22,8 +22,9 @@ if TYPE_CHECKING:
         ReleaseCheckError,
         WeightsError,
     )
+    from dfukit.finished import Run
     from dfukit.hookspecs import hookimpl
-    from dfukit.pipeline import Run, run
+    from dfukit.pipeline import run
     from dfukit.predict import load_classifier
     from dfukit.sample import load_generator
     from dfukit.scoring import score_folders as score
@@ -70,8 +71,8 @@ _HOMES = {
     "PluginError": "dfukit.errors",
     "ReleaseCheckError": "dfukit.errors",
     "WeightsError": "dfukit.errors",
+    "Run": "dfukit.finished",
     "hookimpl": "dfukit.hookspecs",
-    "Run": "dfukit.pipeline",
     "run": "dfukit.pipeline",
     "load_classifier": "dfukit.predict",
     "load_generator": "dfukit.sample",

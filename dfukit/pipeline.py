@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from attrs import frozen
 
 from dfukit import (
     absent,
@@ -32,83 +31,22 @@ from dfukit.component import Chosen, ImageSpec
 from dfukit.config import RunConfig
 from dfukit.device import Compute
 from dfukit.errors import ConfigError, DataError, PluginError
+from dfukit.finished import Run
 from dfukit.gan import GanPictures, TrainedGan
 from dfukit.images import ImageSet, Split, load, make_split, read_split, write_split
 from dfukit.images.split import PARTS
 from dfukit.interfaces import Critic
 from dfukit.interrupt import continued_by
 from dfukit.postmortem import traceback_kept
-from dfukit.predict import LoadedClassifier, load_classifier
 from dfukit.progress import Progress, Silent, counter
-from dfukit.release import Release
 from dfukit.rows import Rows
 from dfukit.rundir import RunDir
-from dfukit.sample import LoadedGenerator, Samples, load_generator, read_samples
+from dfukit.sample import Samples, read_samples
 from dfukit.synthetic import draw_samples, save_samples, score_samples
 from dfukit.world import ALONE, World, joined
 
 MIN_VALIDATION = 10
 """Validation pictures below which there is no stopping distance."""
-
-
-@frozen
-class Run:
-    """A finished run."""
-
-    folder: RunDir
-
-    @property
-    def path(self) -> Path:
-        return self.folder.path
-
-    @property
-    def scores(self) -> dict[str, Any]:
-        """The content of scores.json."""
-        return dict(rundir.read_json(self.folder.scores)) if self.folder.scores.is_file() else {}
-
-    @property
-    def classification(self) -> dict[str, Any]:
-        """The content of classification.json; empty where there is one class only."""
-        return dict(rundir.read_json(self.folder.classification)) if self.folder.classification.is_file() else {}
-
-    def generator(self) -> LoadedGenerator:
-        return load_generator(self.folder.generator_weights)
-
-    def classifier(self) -> LoadedClassifier:
-        return load_classifier(self.folder.classifier_weights)
-
-    @property
-    def release(self) -> Release | None:
-        """Whether the synthetic set may leave; None for a run that was not finished."""
-        return release.read(self.folder)
-
-    def as_table(self) -> dict[str, Any]:
-        """What `--json` prints."""
-        verdict = self.release
-        return {
-            "run": str(self.path),
-            "release": verdict.as_table() if verdict else None,
-            "report": str(self.folder.report) if self.folder.report.is_file() else None,
-            "scores": self.scores,
-            "classification": self.classification,
-        }
-
-    def as_text(self) -> str:
-        """What a person reads at the end of a run."""
-        lines = [scoring.as_text(self.scores)] if self.scores else []
-        for arm, figures in self.classification.get("runs", {}).items():
-            auroc = figures["auroc"]
-            if auroc["value"] is not None:
-                interval = (
-                    "no interval" if auroc["interval"] is None else "95% {:.3f} to {:.3f}".format(*auroc["interval"])
-                )
-                lines.append(f"{'AUROC, ' + arm:24} {auroc['value']:.3f}   {interval}   n {auroc['n']} test pictures")
-        if (verdict := self.release) is not None:
-            lines.append(f"{'release check':24} {verdict.as_text()}")
-        lines.append(f"{'run folder':24} {self.path}")
-        if self.folder.report.is_file():
-            lines.append(f"{'report':24} {self.folder.report}")
-        return "\n".join(lines)
 
 
 def run(

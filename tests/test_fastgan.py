@@ -66,9 +66,9 @@ def described_critic(size: int, scored_map: int = 4) -> int:
 @pytest.mark.parametrize("size", [64, 128, 256])
 def test_networks_have_the_shapes_and_parameters_of_the_description(size: int) -> None:
     generator, critic, windows = (
-        build("generator", size=size),
-        build("critic", size=size, scored_map=4),
-        build("critic", size=size),
+        build("generator", size=size, width=64),
+        build("critic", size=size, width=512, scored_map=4),
+        build("critic", size=size, width=512),
     )
     assert generator.latent_size == 256
     with torch.no_grad():
@@ -382,8 +382,8 @@ def test_it_brings_all_that_it_trains_with() -> None:
     assert shifts.brightness == shifts.saturation == shifts.contrast == shifts.cutout == 0
     gan = made.gan
     assert gan.flips
-    assert (gan.batch_size, gan.lr_generator, gan.lr_critic, gan.beta1, gan.beta2) == (8, 2e-4, 2e-4, 0.5, 0.999)
-    assert gan.steps == 10_000
+    assert (gan.batch_size, gan.lr_generator, gan.lr_critic, gan.beta1, gan.beta2) == (8, 4e-4, 4e-4, 0.5, 0.999)
+    assert (gan.lr_schedule, gan.steps, gan.patience) == ("linear", 10_000, 0)
 
 
 def test_a_map_that_the_critic_has_not_cannot_be_scored() -> None:

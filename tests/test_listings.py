@@ -34,9 +34,8 @@ SUBSTITUTES: dict[str, dict[str, str]] = {
         "dfukit sample latest --count 500 --label infected --out more/": (
             "dfukit sample latest --count 60 --label infected --out more/"
         ),
-        "dfukit compare lstm_wgan fastgan,generator.width=16,critic.width=128 --data photographs/ --time 40m": (
-            "dfukit compare lstm_wgan fastgan,generator.width=16,critic.width=128 --data photographs/"
-            " --pictures 16 --preset smoke --metric psnr"
+        "dfukit compare lstm_wgan fastgan --data photographs/ --time 2h": (
+            "dfukit compare lstm_wgan fastgan --data photographs/ --pictures 16 --preset smoke --metric psnr"
         ),
         "dfukit lift latest": "dfukit lift latest --folds 2 --seeds 1 --set lift.steps=2 --set lift.arms=[]",
         "tensorboard --logdir runs/": "tensorboard --logdir runs/ --inspect",  # else it serves until it is stopped

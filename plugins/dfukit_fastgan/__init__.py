@@ -22,7 +22,9 @@ def _check_size(size: int) -> None:
 @frozen
 class FastGeneratorSettings:
     latent_size: int = whole(256, "length of the noise vector", low=1, high=4096)
-    width: int = whole(64, "channels of the 128x128 map; the 4x4 map has 16 times as many", low=8, high=512)
+    width: int = whole(
+        32, "channels of the 128x128 map, 64 in the paper; the 4x4 map has 16 times as many", low=8, high=512
+    )
     grain: float = real(
         GRAIN,
         "independent noise in the first weights, for each 1 that is smooth; 0: untrained pictures are a blur",
@@ -36,7 +38,9 @@ class FastGeneratorSettings:
 
 @frozen
 class FastCriticSettings:
-    width: int = whole(512, "channels of the 4x4 map; each map twice as wide has half as many", low=32, high=4096)
+    width: int = whole(
+        256, "channels of the 4x4 map, 512 in the paper; each map twice as wide has half as many", low=32, high=4096
+    )
     scored_map: int = whole(
         8, "width of the map that is scored window by window, 4x4 each; 4 makes one score of it", low=4, high=64
     )
@@ -69,8 +73,9 @@ def generators() -> list[Component]:
                 "augmentation": {"name": "diffaugment", **SHIFTS_ALONE},
                 "gan": {
                     "batch_size": 8,
-                    "lr_generator": 2e-4,
-                    "lr_critic": 2e-4,
+                    "lr_generator": 4e-4,
+                    "lr_critic": 4e-4,
+                    "lr_schedule": "linear",
                     "beta1": 0.5,
                     "beta2": 0.999,
                     "ema": 0.999,
