@@ -20,12 +20,12 @@ AUDIT = "copies"
 
 @frozen
 class Check:
-    """One condition: `value` against `limit`."""
+    """One condition: `value` against `limit`. Both `value` and `passed` are None where it could not be measured."""
 
     name: str
-    value: float
+    value: float | None
     limit: float
-    passed: bool
+    passed: bool | None
     text: str
 
 
@@ -49,7 +49,8 @@ class Release:
         """One line for a person."""
         if self.passed:
             taken_out = f", {self.flagged} taken out" if self.flagged else ""
-            return f"passed: {self.pictures} synthetic pictures{taken_out}"
+            unknown = "".join(f"; {check.text}" for check in self.checks if check.passed is None)
+            return f"passed: {self.pictures} synthetic pictures{taken_out}{unknown}"
         return f"{'not audited' if self.passed is None else 'held back'}: {self.reason}"
 
 
@@ -76,15 +77,23 @@ def judge(settings: ReleaseSettings, audit: Mapping[str, Any] | None, pictures: 
             f"the audit finds {power:.0%} of planted copies, and must find {settings.min_power:.0%}",
         ),
     ]
-    if (ratio := audit.get("nearest_ratio")) is not None:
-        value = ratio["value"]
-        text = f"the pictures lie {value:.2f} times as far from training as from held-out pictures, at least "
-        text += f"{settings.min_nearest_ratio:.2f} times is asked for"
-        limit = settings.min_nearest_ratio
-        checks.append(Check("min_nearest_ratio", value, limit, value >= limit, text))
-    failed = [check for check in checks if not check.passed]
+    checks.append(_nearest(settings.min_nearest_ratio, audit))
+    failed = [check for check in checks if check.passed is False]
     reason = "; ".join(f"{check.text} (release.{check.name})" for check in failed) or None
     return Release(not failed, tuple(checks), pictures, audit["flagged"], reason)
+
+
+def _nearest(limit: float, audit: Mapping[str, Any]) -> Check:
+    """The ratio of nearest distances against its limit, or against what chance alone gives where that is lower: where
+    patients have several pictures that are alike, training pictures lie nearer to everything."""
+    ratio = audit.get("nearest_ratio")
+    if ratio is None:
+        why = audit.get("nearest_ratio_reason", "the audit gave none")
+        return Check("min_nearest_ratio", None, limit, None, f"the ratio of nearest distances was not measured ({why})")
+    value, chance = ratio["value"], ratio["expected"][0]
+    text = f"the pictures lie {value:.2f} times as far from training as from held-out pictures, at least "
+    text += f"{limit:.2f} times is asked for" + (f", or {chance:.2f} as by chance" if chance < limit else "")
+    return Check("min_nearest_ratio", value, limit, value >= min(limit, chance), text)
 
 
 def read(run: RunDir) -> Release | None:

@@ -200,7 +200,7 @@ def test_pictures_of_one_patient_do_not_set_the_threshold(sets: Sets) -> None:
     assert sets.train.pixels is not None
     rng = np.random.default_rng(0)
     pixels = np.asarray(sets.train.pixels)[:60].transpose(0, 2, 3, 1)
-    again = np.stack([KINDS["recompressed"](picture, rng) for picture in pixels])
+    again = np.stack([KINDS["cropped"](picture, rng) for picture in pixels])
     both = chw(np.concatenate([pixels, again]))
     patients = np.tile(np.arange(60), 2)
     known, strangers = (
@@ -209,8 +209,30 @@ def test_pictures_of_one_patient_do_not_set_the_threshold(sets: Sets) -> None:
     )
     assert known.value == 1.0
     assert known.details["thresholds"]["pixels"] > 5 * strangers.details["thresholds"]["pixels"]
+    again = np.stack([KINDS["recompressed"](picture, rng) for picture in pixels])
+    both = chw(np.concatenate([pixels, again]))
     unknown = Copies(QUICK).measure(View(pixels=both), View(pixels=both[:20]), rng)["copies"]
     assert unknown.value == 1.0  # near-duplicates stand for patients
+
+
+def test_one_photograph_filed_under_two_patients_leaves_the_threshold_alone(sets: Sets) -> None:
+    assert sets.train.pixels is not None
+    pixels = np.array(sets.train.pixels[:80])
+    pixels[41] = pixels[3]
+
+    def audited(groups: np.ndarray, pixels: np.ndarray) -> Score:
+        return Copies(QUICK).measure(
+            View(pixels=pixels[:60], groups=groups[:60], held_out=View(pixels=pixels[60:], groups=groups[60:])),
+            View(pixels=chw(sets.others[:20])),
+            np.random.default_rng(0),
+        )["copies"]
+
+    one = audited(np.where(np.arange(80) == 41, 3, np.arange(80)), pixels)  # filed rightly
+    two = audited(np.arange(80), pixels)
+    assert two.details["thresholds"] == one.details["thresholds"]
+    assert "; 2 near-duplicates of other patients' pictures are not" in two.details["calibrated_on"]
+    pixels[70] = pixels[5]  # of the training part and of the held-out part
+    assert audited(np.arange(80), pixels).details["thresholds"]["pixels"] > two.details["thresholds"]["pixels"] / 2
 
 
 def test_alignment_finds_the_crop(sets: Sets) -> None:
@@ -270,6 +292,18 @@ def test_a_copy_in_feature_space_is_flagged_though_its_pixels_say_nothing() -> N
     made[4] = train[9] + 1e-3
     score = Copies(QUICK).measure(View(train, None, pixels), View(made, None, other), rng)["copies"]
     assert [(one.fake, one.real, one.how) for one in score.found] == [(4, 9, "alike in features")]
+
+
+def test_false_alarms_are_held_out_pictures_below_either_threshold() -> None:
+    rng = np.random.default_rng(0)
+    pixels = rng.integers(0, 256, (320, 3, 16, 16)).astype(np.uint8)
+    train, unseen = rng.normal(size=(200, 16)), rng.normal(size=(60, 16))
+    unseen[:3] = train[:3] + rng.normal(0, 0.3, (3, 16))
+    real = View(train, None, pixels[:200], held_out=View(unseen, None, pixels[200:260]))
+    score = Copies(QUICK).measure(real, View(unseen[3:], None, pixels[263:]), rng)["copies"]
+    limit = score.details["thresholds"]["features"]
+    assert (relative_nearest(unseen, train)[0] < limit).sum() == 3
+    assert score.details["false_alarms"]["value"] == score.real_vs_real == 3 / 60
 
 
 def test_relative_distances_leave_out_what_is_excluded() -> None:

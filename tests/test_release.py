@@ -105,7 +105,7 @@ def test_a_set_with_many_copies_is_held_back_and_the_record_says_why(
     assert release.read(folder) == verdict
     record = json.loads(folder.release.read_text())
     assert (record["passed"], record["flagged"], record["pictures"]) == (False, 6, 18)
-    assert [check["name"] for check in record["checks"] if not check["passed"]] == ["max_copies"]
+    assert [check["name"] for check in record["checks"] if check["passed"] is False] == ["max_copies"]
     with pytest.raises(ReleaseCheckError, match=r"25\.0% of the pictures copy .* \(release\.max_copies\)"):
         release.insist(folder)
 
@@ -136,7 +136,7 @@ def test_a_generator_that_knows_nothing_but_its_training_pictures_leaves_a_repor
 
 
 def audit(value: float, power: float, ratio: float | None = None) -> dict[str, Any]:
-    nearest = None if ratio is None else {"value": ratio, "interval": [ratio, ratio], "n": 10}
+    nearest = None if ratio is None else {"value": ratio, "interval": [ratio, ratio], "n": 10, "expected": [0.75, 1.3]}
     return {"value": value, "flagged": 0, "power": {"all": {"value": power}}, "nearest_ratio": nearest, "reason": None}
 
 
@@ -147,15 +147,27 @@ def audit(value: float, power: float, ratio: float | None = None) -> dict[str, A
         (audit(0.05, 0.8, 0.8), []),
         (audit(0.06, 1.0), ["max_copies"]),
         (audit(0.0, 0.7), ["min_power"]),
+        (audit(0.0, 1.0, 0.76), []),  # below the limit, but no lower than by chance
         (audit(0.0, 1.0, 0.7), ["min_nearest_ratio"]),
         (audit(0.5, 0.1, 0.1), ["max_copies", "min_power", "min_nearest_ratio"]),
     ],
 )
 def test_each_limit_holds_a_set_back(entry: dict[str, Any], failed: list[str]) -> None:
     verdict = release.judge(ReleaseSettings(), entry, 10)
-    assert [check.name for check in verdict.checks if not check.passed] == failed
+    assert [check.name for check in verdict.checks if check.passed is False] == failed
     assert verdict.passed is not bool(failed)
     assert all(f"release.{name}" in (verdict.reason or "") for name in failed)
+
+
+def test_a_condition_that_could_not_be_measured_is_named() -> None:
+    entry = {**audit(0.0, 1.0), "nearest_ratio_reason": "7 held-out pictures, at least 10 are needed"}
+    verdict = release.judge(ReleaseSettings(), entry, 10)
+    (check,) = [check for check in verdict.checks if check.passed is None]
+    assert (verdict.passed, check.name, check.value) == (True, "min_nearest_ratio", None)
+    assert verdict.as_text() == (
+        "passed: 10 synthetic pictures; the ratio of nearest distances was not measured "
+        "(7 held-out pictures, at least 10 are needed)"
+    )
 
 
 @pytest.mark.parametrize("entry", [None, {"value": None, "reason": "too few"}])

@@ -90,6 +90,18 @@ def test_a_label_that_the_other_set_lacks_is_refused_and_one_class_can_be_scored
         kd(real, fake, label="gangrene")
 
 
+@pytest.mark.parametrize("others", [[], ["kd"]])
+def test_an_audit_of_one_class_finds_copies_of_the_photographs_of_another(tmp_path: Path, others: list[str]) -> None:
+    real = save(tmp_path / "real", pictures(0, 48))
+    fake = save(tmp_path / "fake", pictures(1, 16), ("skin",))
+    Image.open(real / "ulcer" / "004.png").save(fake / "skin" / "004.png", compress_level=1)
+    told = {"metrics": ["copies", *others], "extractor_settings": R64, "device": "cpu"}
+    scores = score_folders(real, fake, label="skin" if others else "", **told)
+    assert scores["copies"]["n"] == [48, 16]
+    assert [one["of"] for one in scores["copies"]["pictures"]] == ["ulcer/004.png"]
+    assert scores.get("kd[r64]", {"n": [24, 16]})["n"] == [24, 16]
+
+
 def test_one_class_of_a_set_without_labels_is_refused(tmp_path: Path) -> None:
     real, fake = save(tmp_path / "real", pictures(0, 24)), save(tmp_path / "fake", pictures(1, 24), ("",))
     with pytest.raises(DataError, match=f"--label skin: {fake} has no labels: it needs manifest.csv, or a folder"):

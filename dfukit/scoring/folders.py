@@ -44,9 +44,9 @@ def score_folders(
     A set is a folder of pictures of any size, an array uint8 [N, S, S, 3], or a run folder, which stands for its
     synthetic pictures, and as `real` for the training and the test part of the pictures that it was made of. All come
     to one size by one path: the smallest of the sets' median widths, at most 256. Labels are those of a manifest.csv
-    with path,label in the folder, else the folders right below it; pictures lying loose have none. `label` scores one
-    class alone. Settings of metrics and extractors are by name. Whatever is left empty is as in the configuration's
-    defaults.
+    with path,label in the folder, else the folders right below it; pictures lying loose have none. `label` scores
+    one class alone; audits look at its synthetic pictures beside the real ones of all classes. Settings of metrics
+    and extractors are by name. Whatever is left empty is as in the configuration's defaults.
 
     Raises DataError where a set has fewer than 10 usable pictures, where a label of one set is lacking in the other,
     and where pictures of the one are byte for byte in the other, unless audits alone are asked for, which find those.
@@ -59,16 +59,40 @@ def score_folders(
     ]
     _check_settings(registry, metric_settings or {}, extractor_settings or {})
     compute = devices.choose(evolve(RunSettings(), device=device or RunSettings().device))
-    parts, synthetic = real_parts(real, registry, progress), pictures(fake, SYNTHETIC)
+    everybody, synthetic = real_parts(real, registry, progress), pictures(fake, SYNTHETIC)
     if label:
-        parts, synthetic = {name: part.of_label(label) for name, part in parts.items()}, synthetic.of_label(label)
-    classes = matching.common_classes(parts, synthetic)
+        synthetic = synthetic.of_label(label)
     extractors = Extractors(registry, extractor or settings.extractor, extractor_settings or {}, progress)
     tasks = plan(chosen, registry, extractors)
-    if not all(task.metric.audit for task in tasks):
+    audits = [task for task in tasks if task.metric.audit]
+    others = [task for task in tasks if not task.metric.audit]
+    parts, classes = everybody, tuple[str, ...]()
+    if others:
+        if label:
+            parts = {name: part.of_label(label) for name, part in parts.items()}
+        classes = matching.common_classes(parts, synthetic)
         matching.refuse_shared(parts, synthetic)
 
-    sources, cache = {**parts, SYNTHETIC: synthetic}, default_cache(progress)
+    def scores(tasks: Sequence[Task], real: Mapping[str, Source]) -> dict[str, Entry]:
+        return _scores(tasks, {**real, SYNTHETIC: synthetic}, classes, extractors, compute, seed, progress)
+
+    if not (label and audits and others):
+        return scores(tasks, parts)
+    # A copy may bear another label than the photograph.
+    return {**scores(audits, everybody), **scores(others, parts)}
+
+
+def _scores(
+    tasks: Sequence[Task],
+    sources: Mapping[str, Source],
+    classes: Sequence[str],
+    extractors: Extractors,
+    compute: Compute,
+    seed: int,
+    progress: Progress,
+) -> dict[str, Entry]:
+    """Figures of the set SYNTHETIC against the others, of which the first is what it was made of."""
+    settings, cache = ScoreSettings(), default_cache(progress)
     key = {**_key(sources, tasks, extractors, compute), "seed": seed, "pictures": settings.pictures}
     known = cache.scores(key)
     if known is not None:
@@ -81,10 +105,12 @@ def score_folders(
     left_out = [line for some in decoded.values() for line in some.left_out]
     for line in left_out:
         progress.say(line)
-    for name in (next(iter(parts)), SYNTHETIC):
+    for name in (next(iter(sources)), SYNTHETIC):
         matching.refuse_few(sources[name].place, len(decoded[name].kept))
     size = min(some.width for some in decoded.values())
-    sets = {name: _set(sources[name], some, size, classes) for name, some in decoded.items()}
+    patients = sorted({patient for source in sources.values() for patient in source.patients or ()})
+    number = {patient: i for i, patient in enumerate(patients)}  # the same for one patient in all sets
+    sets = {name: _set(sources[name], some, size, classes, number) for name, some in decoded.items()}
     views = Sets(sets, classes, settings.pictures, seed, extractors, compute, progress, cache)
     measured = measure(tasks, views, progress)
     for entry in measured.scores.values():
@@ -101,12 +127,12 @@ def _check_settings(registry: Registry, metrics: Settings, extractors: Settings)
             registry.choose(kind, name, values, f"{kind}.{name}")
 
 
-def _set(source: Source, decoded: Decoded, size: int, classes: Sequence[str]) -> Pictures:
+def _set(source: Source, decoded: Decoded, size: int, classes: Sequence[str], number: Mapping[str, int]) -> Pictures:
     labels = patients = None
     if classes and source.labels is not None:
         labels = np.array([classes.index(source.labels[i]) for i in decoded.kept], np.int64)
     if source.patients is not None:
-        patients = np.unique([source.patients[i] for i in decoded.kept], return_inverse=True)[1]
+        patients = np.array([number[source.patients[i]] for i in decoded.kept], np.int64)
     return Pictures(decoded.at(size), patients, labels, [source.names[i] for i in decoded.kept])
 
 

@@ -34,6 +34,8 @@ SMALLEST_CROP = 0.7
 BLOCK = 256
 FEW = 64
 """Pictures aligned more finely at a time."""
+NOBODY = 2.0
+"""The distance of a picture that may be compared with none."""
 NOTHING = 1e-3
 """Length below which a picture has no structure to compare."""
 

@@ -9,12 +9,11 @@ import numpy as np
 from attrs import frozen
 
 from dfukit.clinical.intervals import wilson
-from dfukit.images.duplicates import THUMBNAIL, clusters
-from dfukit.images.resample import resize
 from dfukit.interfaces import Found, Metric, Score, View
 from dfukit.rows import Pixels
-from dfukit_copies.alignment import BLOCK, Gallery, Matches
+from dfukit_copies.alignment import NOBODY, Gallery, Matches
 from dfukit_copies.features import nearest_ratio, relative_nearest
+from dfukit_copies.patients import Patients
 from dfukit_copies.planting import KINDS
 from dfukit_copies.threshold import threshold
 
@@ -40,7 +39,7 @@ class _Calibrated:
     features: float
     """Relative nearest distance below which it is one; 0 where there are no features."""
     false_alarms: tuple[int, int]
-    """Real pictures that no copies are, called copies; and how many were looked at."""
+    """Real pictures that are no copies, called copies by one threshold or the other; and how many were looked at."""
     text: str
 
 
@@ -50,11 +49,11 @@ class Copies(Metric):
     A picture is flagged where its distance to the nearest training picture, after mirroring, cropping and fitting the
     brightness, is smaller than a threshold that calls a share `false_alarms` of real pictures a copy of another
     patient's: it comes from the training pictures against those of other patients, and from the held-out pictures
-    where there are some. Where patients are not known, near-duplicates stand for them. Likewise in feature space, by
-    the distance to the nearest training picture in units of that to the next 50 (Carlini et al. 2023). Then copies
-    of training pictures are planted and looked for in the same way: the share found is the audit's power, by pixels
-    alone. The ratio of nearest distances (after Meehan et al. 2020) shows whether the generator leans on its training
-    pictures without copying one.
+    where there are some. Near-duplicates count as one patient's, whoever they are filed under. Likewise in feature
+    space, by the distance to the nearest training picture in units of that to the next 50 (Carlini et al. 2023). Then
+    copies of training pictures are planted and looked for in the same way: the share found is the audit's power, by
+    pixels alone. The ratio of nearest distances (after Meehan et al. 2020) shows whether the generator leans on its
+    training pictures without copying one.
     """
 
     reads = "pixels+features"
@@ -72,8 +71,8 @@ class Copies(Metric):
         if real.n < MIN_PICTURES:
             reason = f"needs at least {MIN_PICTURES} training pictures to set its threshold, got {real.n}"
             return {"copies": Score(None, n, reason=reason)}
-        gallery, groups = Gallery(real.pixels), _groups(real)
-        calibrated = self._calibrate(real, gallery, groups)
+        gallery, patients = Gallery(real.pixels), Patients.of(real)
+        calibrated = self._calibrate(real, gallery, patients)
 
         # Look for copies.
         matches = gallery.match(fake.pixels)
@@ -99,7 +98,7 @@ class Copies(Metric):
             "calibrated_on": calibrated.text,
             "false_alarms": _share(alarms, looked_at),
             "power": power,
-            "nearest_ratio": _ratio(real, fake, groups, rng),
+            **_ratio(real, fake, patients, rng),
             "statement": _statement(len(found), fake.n, power["all"]["value"]),
         }
         score = Score(
@@ -113,30 +112,24 @@ class Copies(Metric):
         )
         return {"copies": score}
 
-    def _calibrate(self, real: View, gallery: Gallery, groups: np.ndarray) -> _Calibrated:
-        assert real.pixels is not None
-        among = gallery.match(real.pixels, groups, groups).distance
-        among = among[among < 2]  # a picture of the only patient has nobody to be compared with
-        held_out = real.held_out
-        outside = np.empty(0)
-        if held_out is not None and held_out.pixels is not None and held_out.n:
-            outside = gallery.match(held_out.pixels).distance
-        distances = np.concatenate([among, outside])
-        if len(distances) < MIN_PICTURES:
-            distances = gallery.match(real.pixels, np.arange(real.n), np.arange(real.n)).distance
-        pixels = min(FARTHEST, threshold(distances, self._settings.false_alarms))
-        features = 0.0
-        if real.features is not None:
-            apart = relative_nearest(real.features, real.features, groups, groups)[0]
-            if held_out is not None and held_out.features is not None and held_out.n:
-                apart = np.concatenate([apart, relative_nearest(held_out.features, real.features)[0]])
-            features = min(FARTHEST_FEATURES, threshold(apart, FEATURE_FALSE_ALARMS))
-        judged = outside if len(outside) else distances
-        whom = "patients" if real.groups is not None else "near-duplicate groups"
-        text = f"{len(among)} training pictures against those of other {whom}"
+    def _calibrate(self, real: View, gallery: Gallery, patients: Patients) -> _Calibrated:
+        among = _apart(real, real, gallery, patients.training, patients.training)
+        outside = _apart(real.held_out, real, gallery, patients.held_out, patients.training)
+        text = f"{len(among)} training pictures against those of other {patients.whom}"
         if len(outside):
             text += f", and {len(outside)} held-out pictures"
-        return _Calibrated(pixels, features, (int((judged < pixels).sum()), len(judged)), text)
+        if patients.shared:
+            text += f"; {patients.shared} near-duplicates of other patients' pictures are not compared with these"
+        if len(among) + len(outside) < MIN_PICTURES:  # hardly anybody has another patient to be compared with
+            each = np.arange(real.n)
+            among = _apart(real, real, gallery, each, each)
+            text = f"{len(among)} training pictures against each other"
+        pixels, features = np.concatenate([among, outside]).T
+        near = min(FARTHEST, threshold(pixels, self._settings.false_alarms))
+        alike = min(FARTHEST_FEATURES, threshold(features, FEATURE_FALSE_ALARMS)) if real.features is not None else 0.0
+        judged = outside if len(outside) else among
+        alarms = int(((judged[:, 0] < near) | (judged[:, 1] < alike)).sum())
+        return _Calibrated(near, alike, (alarms, len(judged)), text)
 
     def _power(self, pixels: Pixels, gallery: Gallery, limit: float, rng: np.random.Generator) -> dict[str, Any]:
         """Planted copies of each kind that are found."""
@@ -151,33 +144,43 @@ class Copies(Metric):
         return {"all": _share(hits, total), **power}
 
 
-def _groups(view: View) -> np.ndarray:
-    """Patients [N], or near-duplicates where those are not known."""
-    if view.groups is not None:
-        return view.groups
-    assert view.pixels is not None
-    if view.pixels.shape[1] != 3:
-        return np.arange(view.n)
-    blocks = (view.pixels[start : start + BLOCK].transpose(0, 2, 3, 1) for start in range(0, view.n, BLOCK))
-    return clusters(np.concatenate([resize(block, THUMBNAIL) for block in blocks]))
+def _apart(some: View | None, real: View, gallery: Gallery, groups: np.ndarray, training: np.ndarray) -> np.ndarray:
+    """Aligned distance and relative nearest distance [N, 2] of real pictures to training pictures of other groups, of
+    those that have any; 1 in feature space where there are no features."""
+    if some is None or some.pixels is None or not some.n:
+        return np.empty((0, 2))
+    pixels = gallery.match(some.pixels, groups, training).distance
+    features = np.ones(some.n)
+    if some.features is not None and real.features is not None:
+        features = relative_nearest(some.features, real.features, groups, training)[0]
+    return np.stack([pixels, features], 1)[pixels < NOBODY]
 
 
-def _ratio(real: View, fake: View, groups: np.ndarray, rng: np.random.Generator) -> dict[str, Any] | None:
-    """The ratio of nearest distances; None without features or held-out pictures."""
-    held_out = real.held_out
+def _ratio(real: View, fake: View, patients: Patients, rng: np.random.Generator) -> dict[str, Any]:
+    """The entry `nearest_ratio`; None, with the reason, without features or with too few held-out pictures."""
+    held_out, why = real.held_out, ""
     if real.features is None or fake.features is None or held_out is None or held_out.features is None:
-        return None
-    if min(held_out.n, fake.n) < MIN_PICTURES or held_out.n > real.n:
-        return None
-    others = held_out.groups if held_out.groups is not None else np.arange(held_out.n)
-    # Groups of two sets that were numbered apart must not be taken for the same.
-    own = groups if held_out.groups is not None and real.groups is not None else -1 - groups
-    ratio = nearest_ratio(fake.features, real.features, held_out.features, own, others, rng)
+        why = "there are no features or no held-out pictures"
+    elif held_out.n < MIN_PICTURES:
+        why = f"{held_out.n} held-out pictures, at least {MIN_PICTURES} are needed"
+    elif fake.n < MIN_PICTURES:
+        why = f"{fake.n} synthetic pictures, at least {MIN_PICTURES} are needed"
+    elif held_out.n > real.n:
+        why = f"{held_out.n} held-out pictures, more than the {real.n} of the training part"
+    if why:
+        return {"nearest_ratio": None, "nearest_ratio_reason": why}
+    assert real.features is not None
+    assert fake.features is not None
+    assert held_out is not None
+    assert held_out.features is not None
+    ratio = nearest_ratio(fake.features, real.features, held_out.features, patients.training, patients.held_out, rng)
     return {
-        "value": ratio.value,
-        "interval": list(ratio.interval),
-        "n": ratio.n,
-        "expected": list(ratio.expected),
+        "nearest_ratio": {
+            "value": ratio.value,
+            "interval": list(ratio.interval),
+            "n": ratio.n,
+            "expected": list(ratio.expected),
+        }
     }
 
 
