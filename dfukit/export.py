@@ -14,10 +14,11 @@ import attrs
 import numpy as np
 from attrs import frozen
 
-from dfukit import absent, manifest, pipeline, registry, release, report, rundir, settings, sums, weights
+from dfukit import absent, manifest, registry, release, report, rundir, settings, sums, weights
 from dfukit.clinical import skin
 from dfukit.errors import ConfigError, DataError, ReleaseCheckError
 from dfukit.images import read_split
+from dfukit.pictures import load_images
 from dfukit.predictions import ANGLE, COLUMNS
 from dfukit.progress import Progress, Silent
 from dfukit.report.privacy import Redaction
@@ -84,7 +85,7 @@ def export(run: RunDir, out: Path, classifier: bool = False, progress: Progress 
     if out.exists():
         raise ConfigError(f"--out {out} exists: name a new folder")
     resolved = absent.reopen(run, registry.load())
-    images = pipeline.load_images(resolved, progress)
+    images = load_images(resolved, progress)
     split = read_split(run.split, images)
     private = Redaction.of_run(run, resolved, images)
 

@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 from attrs import frozen
 
-from dfukit import absent, pipeline, registry
+from dfukit import absent, registry
 from dfukit.errors import DataError, DfukitError
 from dfukit.images import ImageSet, read_split
 from dfukit.images.duplicates import THUMBNAIL, clusters
+from dfukit.pictures import load_images
 from dfukit.progress import Progress
 from dfukit.rundir import RunDir
 
@@ -44,18 +45,18 @@ def check(run: RunDir, images: ImageSet, progress: Progress) -> Overlap:
     """
     if not run.split.is_file():
         return Overlap((), 0, ("no split.csv beside the weights: whether it learnt from these cannot be told",))
-    rows = _rows(run)
-    part = {row["sha256"]: row["part"] for row in rows}
-    of = {row["sha256"]: row["path"] for row in rows if row["part"] in LEARNT}
+    table = rows(run)
+    part = {row["sha256"]: row["part"] for row in table}
+    of = {row["sha256"]: row["path"] for row in table if row["part"] in LEARNT}
     same = [(path, of[sha256]) for path, sha256 in zip(images.paths, images.sha256, strict=True) if sha256 in of]
     _refuse(images, same, "the same file as")
     in_test = sum(part.get(sha256) == "test" for sha256 in images.sha256)
     warnings = [f"{in_test} of these pictures are in the run's own test part"] if in_test else []
-    warnings += _namesakes(images, rows)
+    warnings += _namesakes(images, table)
     checked = ["content"]
     try:
         learnt = absent.reopen(run, registry.load())
-        known = pipeline.load_images(learnt, progress)
+        known = load_images(learnt, progress)
         split = read_split(run.split, known)
     except DfukitError as error:
         warnings.append(f"near-duplicates of training pictures were not looked for: {error}")
@@ -65,15 +66,16 @@ def check(run: RunDir, images: ImageSet, progress: Progress) -> Overlap:
     return Overlap(tuple(checked), in_test, tuple(warnings))
 
 
-def _rows(run: RunDir) -> list[dict[str, str]]:
+def rows(run: RunDir) -> list[dict[str, str]]:
+    """The table split.csv of a run. Raises DataError where it cannot be read."""
     try:
         with run.split.open(newline="", encoding="utf-8") as file:
-            rows = list(csv.DictReader(file))
-        for row in rows:
+            table = list(csv.DictReader(file))
+        for row in table:
             _ = row["sha256"], row["part"], row["path"], row["patient"]
     except (OSError, ValueError, KeyError, csv.Error) as error:
         raise DataError(f"{run.split} cannot be read ({error}): start a new run") from None
-    return rows
+    return table
 
 
 def _near(images: ImageSet, known: ImageSet, learnt: np.ndarray) -> list[tuple[str, str]]:
@@ -84,11 +86,11 @@ def _near(images: ImageSet, known: ImageSet, learnt: np.ndarray) -> list[tuple[s
     return [(images.paths[place], first[int(cluster)]) for place, cluster in others if int(cluster) in first]
 
 
-def _namesakes(images: ImageSet, rows: Sequence[dict[str, str]]) -> list[str]:
+def _namesakes(images: ImageSet, table: Sequence[dict[str, str]]) -> list[str]:
     """A warning of patients who are called like patients that were learnt from."""
     if not images.patients_known:
         return []
-    names = sorted({row["patient"] for row in rows if row["part"] in LEARNT} & set(images.patients))
+    names = sorted({row["patient"] for row in table if row["part"] in LEARNT} & set(images.patients))
     if not names:
         return []
     some = ", ".join(names[:NAMED]) + ", ..." * (len(names) > NAMED)

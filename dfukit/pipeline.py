@@ -11,13 +11,13 @@ import torch
 
 from dfukit import (
     absent,
+    ancestry,
     classify,
     coverage,
     device,
     environment,
     extension,
     gan,
-    phantom,
     registry,
     release,
     report,
@@ -33,12 +33,13 @@ from dfukit.device import Compute
 from dfukit.errors import ConfigError, DataError, PluginError
 from dfukit.finished import Run
 from dfukit.gan import GanPictures, TrainedGan
-from dfukit.images import ImageSet, Split, load, make_split, read_split, write_split
+from dfukit.images import ImageSet, Split, make_split, read_split, write_split
 from dfukit.images.split import PARTS
 from dfukit.interfaces import Critic
 from dfukit.interrupt import continued_by
+from dfukit.pictures import image_spec, load_images
 from dfukit.postmortem import traceback_kept
-from dfukit.progress import Progress, Silent, counter
+from dfukit.progress import Progress, Silent
 from dfukit.rows import Rows
 from dfukit.rundir import RunDir
 from dfukit.sample import Samples, read_samples
@@ -202,6 +203,7 @@ def prepare(
             progress.say(f"warning: left out: {culprit}; {culprit.remedy}")
     images = load_images(config, progress)
     split = make_split(images, config.data)
+    ancestry.check(config, images, split, progress)
     if world.first:
         _write_data(folder, images, split)
     for warning in images.check.warnings:
@@ -220,19 +222,6 @@ def _check(chosen: Chosen, image: ImageSpec) -> None:
             chosen.build(image)
     except PluginError:  # it may be a network that needs numbers to be built
         chosen.build(image)
-
-
-def image_spec(config: RunConfig, images: ImageSet) -> ImageSpec:
-    """What the networks are told of their pictures."""
-    return ImageSpec(config.gan.size, 3, images.classes, images.positive)
-
-
-def load_images(config: RunConfig, progress: Progress) -> ImageSet:
-    """The pictures of a run: a folder, or the phantom set."""
-    if config.data.path:
-        return load(config.data, counter(progress, "Reading pictures"))
-    progress.say("no --data: using the phantom set, drawings that show no patient")
-    return phantom.image_set(config.data, counter(progress, "Drawing phantoms"))
 
 
 def train_gan(

@@ -54,8 +54,11 @@ class Release:
         return f"{'not audited' if self.passed is None else 'held back'}: {self.reason}"
 
 
-def judge(settings: ReleaseSettings, audit: Mapping[str, Any] | None, pictures: int) -> Release:
-    """The verdict on a synthetic set of which `pictures` are left, from the entry `copies` of its scores."""
+def judge(settings: ReleaseSettings, audit: Mapping[str, Any] | None, pictures: int, unseen: str = "") -> Release:
+    """The verdict on a synthetic set of which `pictures` are left, from the entry `copies` of its scores.
+
+    `unseen`: which pictures the generator learnt from that the audit could not have, and why.
+    """
     if audit is None:
         return Release(None, (), pictures, 0, f"{AUDIT} is not among score.metrics")
     if audit["value"] is None:
@@ -80,6 +83,9 @@ def judge(settings: ReleaseSettings, audit: Mapping[str, Any] | None, pictures: 
     checks.append(_nearest(settings.min_nearest_ratio, audit))
     failed = [check for check in checks if check.passed is False]
     reason = "; ".join(f"{check.text} (release.{check.name})" for check in failed) or None
+    if unseen and not failed:
+        reason = f"training pictures of earlier runs (gan.start_from) could not be compared with: {unseen}"
+        return Release(None, tuple(checks), pictures, audit["flagged"], reason)
     return Release(not failed, tuple(checks), pictures, audit["flagged"], reason)
 
 

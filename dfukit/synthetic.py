@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from dfukit import registry, release, rundir, scoring
+from dfukit import ancestry, registry, release, rundir, scoring
+from dfukit.ancestry import Earlier
 from dfukit.component import Chosen
 from dfukit.config import RunConfig
 from dfukit.device import Compute
@@ -100,12 +101,10 @@ def score_samples(
     The pictures that are left come back, with the verdict of the release check. Those taken out go to `flagged/`.
     """
 
-    def measure(metrics: Sequence[Chosen], of: Samples, keep: Path | None = None) -> dict[str, Entry]:
-        return measure_samples(config, images, split, of, metrics, compute, progress, world, keep)
-
     # Audit.
     audits = [metric for metric in config.metrics if metric.name == release.AUDIT]
-    audit = measure(audits, samples).get(release.AUDIT)
+    before = ancestry.earlier(config, images, split, progress)
+    audit = _audit(config, images, split, before, samples, audits, compute, progress, world).get(release.AUDIT)
     found: Sequence[Mapping[str, Any]] = (audit or {}).get("pictures", ())
     copied = np.isin(samples.paths, [one["path"] for one in found])
     left = samples.take(~copied)
@@ -120,11 +119,47 @@ def score_samples(
             samples.take(copied).save_flagged(folder.flagged, found)
 
     # Score what is left.
-    scores = measure([metric for metric in config.metrics if metric not in audits], left, folder.features)
+    others = [metric for metric in config.metrics if metric not in audits]
+    scores = measure_samples(config, images, split, left, others, compute, progress, world, folder.features)
     if audit is not None:
         scores[release.AUDIT] = audit
     for entry in scores.values():
         entry.pop("distances", None)
     if world.first:
         rundir.write_json(folder.scores, scores)
-    return left, release.judge(config.release, audit, len(left))
+    return left, release.judge(config.release, audit, len(left), before.missing)
+
+
+def _audit(
+    config: RunConfig,
+    images: ImageSet,
+    split: Split,
+    before: Earlier,
+    samples: Samples,
+    audits: Sequence[Chosen],
+    compute: Compute,
+    progress: Progress,
+    world: World,
+) -> dict[str, Entry]:
+    """Audits against all that the generator learnt from: the training part, and what its first weights did."""
+    pixels, train, test = images.at(config.gan.size), split.train, split.test
+    learnt: Pixels = Rows(pixels, train)
+    if len(before.names):
+        progress.say(f"{len(before.names)} training pictures of earlier runs are audited, too")
+        learnt = np.concatenate([learnt[:], before.pixels])
+    names = [*(images.paths[i] for i in train), *before.names]
+    return scoring.score(
+        {"train": learnt, "test": Rows(pixels, test)},
+        samples.pixels,
+        audits,
+        registry.load(),
+        extractor=config.score.extractor,
+        extractor_settings=config.extractors,
+        groups={"train": np.concatenate([images.groups[train], before.groups]), "test": images.groups[test]},
+        names={"train": names, "test": [images.paths[i] for i in test], "synthetic": samples.paths},
+        pictures=config.score.pictures,
+        compute=compute,
+        seed=config.run.seed,
+        progress=progress,
+        world=world,
+    )

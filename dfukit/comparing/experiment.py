@@ -17,7 +17,7 @@ from dfukit.comparing.trials import Trial
 from dfukit.errors import ConfigError, DataError
 from dfukit.images import make_split, read_split
 from dfukit.interfaces import Loss
-from dfukit.pipeline import image_spec, load_images
+from dfukit.pictures import image_spec, load_images
 from dfukit.progress import Progress, Silent
 
 TIME, PICTURES = "time", "pictures"

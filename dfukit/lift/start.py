@@ -15,6 +15,7 @@ from dfukit.lift import experiment
 from dfukit.lift.folds import Real
 from dfukit.lift.sources import RETRAINED, Retrained, given, read_labelled
 from dfukit.lift.table import Lift
+from dfukit.pictures import image_spec, load_images
 from dfukit.progress import Progress, counter
 from dfukit.rundir import RunDir
 
@@ -27,9 +28,9 @@ def lift_run(run: RunDir, config: RunConfig, folder: Path, progress: Progress) -
     answer. Raises DataError where the pictures are no longer those of the run.
     """
     compute = device.choose(config.run)
-    images = pipeline.load_images(config, progress)
+    images = load_images(config, progress)
     tested = [images.sha256[int(place)] for place in read_split(run.split, images).test]
-    image = pipeline.image_spec(config, images)
+    image = image_spec(config, images)
     rundir.write_toml(folder / "settings.toml", config.as_table())
     about = RETRAINED
     if different := changed(resolve(registry.load(), file=run.config), config):

@@ -134,7 +134,13 @@ def _of_array(pixels: np.ndarray, what: str) -> Source:
 
 
 def _of_run(run: RunDir, registry: Registry, progress: Progress) -> dict[str, Source]:
-    config = reopen(run, registry).data
+    settings = reopen(run, registry)
+    if earlier := settings.gan.start_from:
+        progress.say(
+            f"warning: {run.path} began with the weights of {earlier}: whether pictures copy one that these learnt "
+            f"from is another question (dfukit score {earlier} FOLDER --metric copies)"
+        )
+    config = settings.data
     report = counter(progress, "reading real pictures")
     images = load(config, report) if config.path else phantom.image_set(config, report)
     split = read_split(run.split, images)
