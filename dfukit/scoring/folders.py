@@ -12,6 +12,7 @@ from attrs import evolve
 from dfukit import device as devices
 from dfukit import registry as registries
 from dfukit.device import Compute
+from dfukit.images.decode import SIDE
 from dfukit.progress import Progress, Silent
 from dfukit.registry import Registry
 from dfukit.scoring import content, matching
@@ -83,7 +84,7 @@ def score_folders(
         progress.say(line)
     for name in (next(iter(parts)), SYNTHETIC):
         matching.refuse_few(sources[name].place, len(decoded[name].kept))
-    size = min(some.width for some in decoded.values())
+    size = min(SIDE, *(some.width for some in decoded.values()))
     sets = {name: _set(sources[name], some, size, classes) for name, some in decoded.items()}
     views = Sets(sets, classes, settings.pictures, seed, extractors, compute, progress, cache)
     measured = measure(tasks, views, progress)
