@@ -125,7 +125,7 @@ def _warnings(runs: Mapping[str, Mapping[str, Any]]) -> list[str]:
     for arm, figures in runs.items():
         auroc = figures["auroc"]
         if auroc["value"] is None:
-            found.append(f"{arm}: no AUROC, {auroc['reason']}")
+            found.append(f"{arm}: no AUROC on the test part, {auroc['reason']}")
         elif auroc["interval"] is not None and auroc["interval"][1] < 0.5:
             found.append(
                 f"{arm}: the scores run backwards, AUROC {auroc['value']:.3f} with an interval that ends at "

@@ -45,17 +45,17 @@ class Evaluation:
 
     def as_text(self) -> str:
         """What a person reads."""
-        table = self.table
+        table, who = self.table, "patient" if self.table["patients_known"] else "group"
         counts = ", ".join(f"{count} {label}" for label, count in table["labels"].items())
-        lines = [f"{table['name']}: {table['pictures']} pictures of {table['patients']} patients ({counts})"]
+        lines = [f"{table['name']}: {table['pictures']} pictures of {table['patients']} {who}s ({counts})"]
         (figures,) = table["runs"].values()
         named = {name: figure for name, figure in figures.items() if "value" in figure}
-        lines += [_line(name, figure) for name, figure in named.items()]
+        lines += [_line(name, figure, who) for name, figure in named.items()]
         point = figures["operating_point"]
         lines.append(f"called {table['positive']} from a score of {point['threshold']:.3f} on:")
-        lines += [_line(f"  {name}", figure) for name, figure in point["figures"].items()]
+        lines += [_line(f"  {name}", figure, who) for name, figure in point["figures"].items()]
         if table["unlike"] is not None:
-            lines.append(_line("unlike training", table["unlike"]))
+            lines.append(_line("unlike training", table["unlike"], who))
         lines.append(f"{'test ledger':16} {table['look']['text']} at these pictures with a classifier")
         lines += [f"warning: {warning}" for warning in table["warnings"]]
         if self.file:
@@ -202,7 +202,13 @@ def _warnings(
     unlike: Mapping[str, Any] | None,
     shared: Overlap,
 ) -> list[str]:
-    found = [*images.check.warnings, *shared.warnings]
+    check = images.check
+    found = [*(warning for warning in check.warnings if warning not in check.of_training), *shared.warnings]
+    if not images.patients_known:
+        found.append(
+            "not every picture's patient is known: groups of near-duplicates stand in their place, and intervals are "
+            "too narrow by what a patient's visits share; give --patients CSV or --patient-pattern REGEX"
+        )
     if len(images.classes) == 1:
         found.append(f"all pictures are {images.classes[0]}: figures that need both classes are empty")
     elif classifier.positive not in images.classes:
@@ -232,10 +238,11 @@ def _predictions(images: ImageSet, scores: np.ndarray, distances: np.ndarray | N
     return table.getvalue()
 
 
-def _line(name: str, figure: Mapping[str, Any]) -> str:
-    about = f"n {figure['n']} pictures of {figure['patients']} patients"
+def _line(name: str, figure: Mapping[str, Any], who: str) -> str:
+    about = f"n {figure['n']} pictures of {figure['patients']} {who}s"
+    reason = figure.get("reason", "").replace("patient", who)
     if figure["value"] is None:
-        return f"{name:16} none: {figure['reason']}"
+        return f"{name:16} none: {reason}"
     interval = figure["interval"]
-    bounds = "no interval          " if interval is None else f"95% {interval[0]:.3f} to {interval[1]:.3f}"
+    bounds = reason if interval is None else f"95% {interval[0]:.3f} to {interval[1]:.3f}"
     return f"{name:16} {figure['value']:.3f}   {bounds}   {about}"

@@ -63,7 +63,7 @@ class Run:
             auroc = figures["auroc"]
             if auroc["value"] is not None:
                 interval = (
-                    "no interval" if auroc["interval"] is None else "95% {:.3f} to {:.3f}".format(*auroc["interval"])
+                    auroc["reason"] if auroc["interval"] is None else "95% {:.3f} to {:.3f}".format(*auroc["interval"])
                 )
                 lines.append(f"{'AUROC, ' + arm:24} {auroc['value']:.3f}   {interval}   n {auroc['n']} test pictures")
         if (verdict := self.release) is not None:

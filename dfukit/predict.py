@@ -32,6 +32,8 @@ from dfukit.weights import Description
 CPU = Compute(torch.device("cpu"), bf16=False)
 FEW = 16
 """Files for which one decoder is started and not one for each core."""
+PLAIN = {"HSV": "RGB", "La": "LA", "PA": "RGBA", "RGBX": "RGB", "RGBa": "RGBA"}
+"""Modes that no PNG holds, and what their pictures become."""
 Picture = str | Path | Image.Image | np.ndarray
 
 
@@ -115,7 +117,8 @@ class LoadedClassifier:
         One at a time, a score depends on its picture alone to the last bit; in batches it is the same to about 1e-6.
         Each picture goes the way of the training pictures: fitted to 256x256, down to the GAN's size, then to the
         network's. Where a manifest's boxes cut the training pictures, cut these likewise first. Folders are searched
-        with all below them, in the order of their paths.
+        with all below them, in the order of their paths. A large JPEG that was opened with Pillow scores slightly
+        differently than its file: the file is decoded at a half, a quarter or an eighth, as the training pictures were.
 
         Raises DataError for a picture that cannot be used, with its reason. With `progress`, it is told and left out,
         and DataError is raised where none is left.
@@ -225,21 +228,35 @@ def _usable(result: Decoded, path: str) -> np.ndarray:
 
 
 def _square(image: Image.Image | np.ndarray, settings: DataSettings) -> np.ndarray:
-    """A picture in memory as uint8 [256, 256, 3], by the very way that files take."""
+    """A picture in memory as uint8 [256, 256, 3], by the way that files take, but that a JPEG is decoded whole."""
     if isinstance(image, np.ndarray):
         if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
             raise DataError(f"a picture must be uint8 [H, W, 3], got {image.dtype} {list(image.shape)}")
         image = Image.fromarray(image)
-    image = ImageOps.exif_transpose(image)
+    if not image.width or not image.height:
+        raise DataError(f"a picture in memory has no pixels: {image.width}x{image.height}")
     buffer = io.BytesIO()
-    # Both keep every pixel; PNG knows transparency, TIFF the modes of printing and of measuring.
-    if image.mode in ("CMYK", "F", "I", "LAB", "YCbCr"):
-        image.save(buffer, "TIFF")
-    else:
-        image.save(buffer, "PNG", compress_level=0)
+    try:
+        image = _plain(ImageOps.exif_transpose(image))
+        # Both keep every pixel; PNG knows transparency, TIFF the modes of printing and of measuring.
+        if image.mode in ("CMYK", "F", "I", "LAB", "YCbCr"):
+            image.save(buffer, "TIFF")
+        else:
+            image.save(buffer, "PNG", compress_level=0)
+    except Exception as error:  # whatever a closed, cut off or odd picture leads Pillow to
+        raise DataError(f"the picture in memory cannot be read: {error}") from error
     buffer.seek(0)
     try:
         file: io.BufferedReader = io.BufferedReader(buffer)
         return decode(file, None, Limits(settings.fit, settings.max_megapixels, heic=False)).pixels
     except Unusable as error:
         raise DataError(f"the picture in memory: {error}") from None
+
+
+def _plain(image: Image.Image) -> Image.Image:
+    """The picture in a mode that PNG or TIFF holds."""
+    if image.mode in PLAIN:
+        return image.convert(PLAIN[image.mode])
+    if image.mode in ("I;16L", "I;16N"):  # Pillow's own conversion would end at 255
+        return Image.fromarray(np.asarray(image).astype(np.uint16))
+    return image

@@ -421,7 +421,7 @@ def _classification(pictures: int, patients: int) -> dict[str, object]:
 
     def group(n: int) -> dict[str, object]:
         one = {"n": n, "patients": n // 2, "threshold": 0.31, **{name: _share(0.8, n) for name in ("auroc", "tpr")}}
-        empty = {"value": None, "interval": None, "n": 0, "reason": "the test part has no negative picture"}
+        empty = {"value": None, "interval": None, "n": 0, "reason": "none of these pictures is negative"}
         return {arm: {**one, "fpr": empty, "note": "fewer than 10 patients"} for arm in ARMS}
 
     return {

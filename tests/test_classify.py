@@ -459,7 +459,7 @@ def test_a_test_part_of_one_class_is_flagged() -> None:
     both, one = np.arange(30) % 2 == 0, np.zeros(30, bool)
     score = np.linspace(0, 1, 30)
     found = comparison.compared(judged(both, score), judged(one, score), np.arange(30), {}, RULES)
-    assert found["warnings"] == ["real: no AUROC, the test part has one class only"]
+    assert found["warnings"] == ["real: no AUROC on the test part, these pictures have one class only"]
     assert found["runs"]["real"]["operating_point"]["figures"]["tpr"]["value"] is None
 
 

@@ -9,6 +9,8 @@ from sklearn import metrics
 from dfukit import clinical
 from dfukit.clinical import resampling
 from dfukit.errors import DataError
+from dfukit.lift.answer import difference_of
+from dfukit.lift.figures import Judged, count
 
 
 def made_up(n: int = 200, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -125,7 +127,7 @@ def test_a_test_part_of_one_class_gives_reasons_instead_of_figures() -> None:
     assert found["auroc"] == {
         "value": None,
         "interval": None,
-        "reason": "the test part has one class only",
+        "reason": "these pictures have one class only",
         "n": 10,
         "patients": 10,
     }
@@ -137,7 +139,7 @@ def test_a_test_part_of_one_class_gives_reasons_instead_of_figures() -> None:
 
 def test_an_empty_test_part_gives_reasons_instead_of_figures() -> None:
     found = figures(np.zeros(0, bool), np.zeros(0), np.zeros(0, int))
-    assert {figure["reason"] for figure in found.values()} == {"no test picture"}
+    assert {figure["reason"] for figure in found.values()} == {"no picture"}
 
 
 def test_one_patient_has_no_interval() -> None:
@@ -181,11 +183,49 @@ def test_a_difference_is_paired() -> None:
     rng = np.random.default_rng(0)
     same = clinical.auroc_difference(labels, score, score**2, groups, rng, 200)
     assert same["value"] == 0.0
-    assert same["interval"] == [0.0, 0.0]
+    assert -same["interval"][0] == same["interval"][1] > 0
     better = clinical.auroc_difference(labels, score, 0.5 * score + 0.5 * labels, groups, rng, 200)
     expected = metrics.roc_auc_score(labels, score + labels) - metrics.roc_auc_score(labels, score)
     assert better["value"] == pytest.approx(expected)
     assert 0 < better["interval"][0] < better["value"] < better["interval"][1]
+
+
+def test_two_flawless_classifiers_leave_room_for_a_difference() -> None:
+    labels, groups = np.arange(18) % 2 == 0, np.arange(18)
+    score = np.where(labels, 0.9, 0.1)
+    rng = np.random.default_rng(0)
+    found = clinical.auroc_difference(labels, score, score**2, groups, rng, 200)
+    assert found["value"] == 0.0
+    # Clopper and Pearson's upper end for none of the 9 patients of the rarer class.
+    assert found["interval"] == pytest.approx([0.025 ** (1 / 9) - 1, 1 - 0.025 ** (1 / 9)])
+
+
+def test_a_difference_has_the_interval_that_lift_gives_it() -> None:
+    labels, score, _ = made_up(60)
+    groups = np.arange(60)
+    other = np.round(np.clip(score + 0.3 * np.random.default_rng(1).normal(size=60), 0, 1), 2)
+    found = clinical.auroc_difference(labels, score, other, groups, np.random.default_rng(2), 200)
+    judged = {name: Judged(labels, np.zeros(60), groups, said[None]) for name, said in (("a", score), ("b", other))}
+    counts = count(judged, 0.9, 200, 2)
+    expected = difference_of(counts["a"]["auroc"], counts["b"]["auroc"], judged["a"], "auroc")
+    assert found["value"] == pytest.approx(expected.value)
+    assert found["interval"] == pytest.approx(expected.interval)
+
+
+def test_a_difference_with_one_patient_of_a_class_has_no_interval() -> None:
+    labels, groups = np.array([True, False, False, True]), np.array([0, 1, 2, 0])
+    score = np.array([0.9, 0.1, 0.2, 0.4])
+    found = clinical.auroc_difference(labels, score, score**2, groups, np.random.default_rng(0), 50)
+    assert (found["interval"], found["reason"]) == (None, "one patient only of a class: no interval")
+
+
+def test_what_no_resample_moves_has_no_interval() -> None:
+    labels, groups = np.arange(12) % 2 == 0, np.arange(12)
+    constant, flawless = figures(labels, np.full(12, 0.3), groups), figures(labels, np.where(labels, 0.9, 0.1), groups)
+    found = [constant["auroc"], constant["f1"], *(flawless[name] for name in ("f1", "brier", "log_loss", "ece"))]
+    assert [figure["value"] for figure in found[:3]] == [0.5, 0.0, 1.0]
+    for figure in found:
+        assert (figure["interval"], figure["reason"]) == (None, "no resample moved it: no interval")
 
 
 def test_the_temperature_of_overconfident_logits_is_found() -> None:

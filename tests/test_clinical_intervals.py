@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from scipy.special import expit, ndtr
+from scipy.special import expit, ndtr, ndtri
 
 from dfukit import clinical
 from dfukit.clinical import intervals
@@ -57,6 +57,35 @@ def test_intervals_cover_the_truth_between_90_and_98_times_of_100(patients: int)
     print(patients, "patients:", ", ".join(f"{name} {share:.3f}" for name, share in found.items()))
     for name, share in found.items():
         assert 0.90 <= share <= 0.98, (name, share)
+
+
+def covered_differences(patients: int, first: float, second: float, runs: int) -> float:
+    """How often the interval of a difference holds it: patients as in `covered`, classifiers of two known AUROCs.
+
+    Half of what a patient has to itself is the same to both classifiers.
+    """
+    hits, shifts = 0, [float(ndtri(auroc)) * SPREAD * np.sqrt(2) for auroc in (first, second)]
+    for seed in range(runs):
+        rng = np.random.default_rng(seed)
+        patient = np.repeat(np.arange(patients), rng.integers(1, 6, patients))
+        labels = (np.arange(patients) < SHARE * patients)[patient]
+        common = rng.normal(0, BETWEEN, patients)[patient]
+        scores = []
+        for shift in shifts:
+            own = rng.normal(0, BETWEEN, patients)[patient]
+            scores.append(expit(shift * labels + (common + own) / np.sqrt(2) + rng.normal(0, WITHIN, len(patient))))
+        low, high = clinical.auroc_difference(labels, *scores, patient, rng, 200)["interval"]
+        hits += low <= second - first <= high
+    return hits / runs
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("patients", [20, 40, 110, 400])
+@pytest.mark.parametrize(("first", "second"), [(0.75, 0.8), (0.9, 0.95), (0.97, 0.99), (0.99, 0.995)])
+def test_differences_near_1_are_covered(patients: int, first: float, second: float) -> None:
+    share = covered_differences(patients, first, second, 1000)
+    print(f"{patients} patients: AUROC {first} and {second}, difference {share:.3f}")
+    assert share >= 0.86
 
 
 def test_intervals_of_40_patients_cover_the_truth() -> None:

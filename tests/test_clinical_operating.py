@@ -76,7 +76,7 @@ def test_what_means_nothing_has_a_reason() -> None:
     nobody = clinical.at_threshold(labels, np.zeros(10), np.arange(10), 0.5, 0.1)
     assert nobody["ppv"]["reason"] == "no picture was called positive"
     one_class = clinical.at_threshold(np.ones(10, bool), np.ones(10), np.arange(10), 0.5, 0.1)
-    assert one_class["fpr"]["reason"] == one_class["ppv"]["reason"] == "the test part has no negative picture"
+    assert one_class["fpr"]["reason"] == one_class["ppv"]["reason"] == "none of these pictures is negative"
     one_patient = clinical.at_threshold(labels, labels * 0.8, np.zeros(10, int), 0.5, 0.1)
     assert one_patient["ppv"]["interval"] is None
     assert "one patient only" in one_patient["ppv"]["reason"]

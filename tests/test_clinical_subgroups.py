@@ -56,6 +56,6 @@ def test_few_patients_have_figures_and_a_note() -> None:
 def test_a_group_of_one_class_says_so() -> None:
     scored = made_up()
     figures = found({"class": ["positive" if label else "negative" for label in scored.labels]}, scored)["class"]
-    assert figures["positive"]["real"]["auroc"]["reason"] == "the test part has one class only"
+    assert figures["positive"]["real"]["auroc"]["reason"] == "these pictures have one class only"
     assert figures["positive"]["real"]["fpr"]["value"] is None
     assert figures["positive"]["real"]["tpr"]["value"] is not None

@@ -25,6 +25,7 @@ from dfukit.predict import load_classifier
 from dfukit.progress import Silent
 from dfukit.report import judging
 from dfukit.rundir import RunDir
+from dfukit.sections import DataSettings
 
 
 @pytest.fixture(scope="module")
@@ -207,7 +208,37 @@ def test_a_folder_of_one_class_is_named_and_has_no_auroc(run: RunDir, hospital: 
     assert f"all pictures are {label}: figures that need both classes are empty" in table["warnings"]
     (figures,) = table["runs"].values()
     assert figures["auroc"]["value"] is None
+    assert figures["auroc"]["reason"] == "these pictures have one class only"
     assert (figures["tpr"]["value"] is None) == (label == "non_infected")
+
+
+# What it says where patients are not known, and what it does not say.
+
+
+def test_groups_are_called_groups_where_patients_are_not_known(run: RunDir, hospital: Path) -> None:
+    evaluation = evaluate(run.path, hospital)
+    text = evaluation.as_text()
+    assert not evaluation.table["patients_known"]
+    assert text.startswith(f"hospital: 20 pictures of {evaluation.table['patients']} groups (")
+    assert " patients" not in "".join(line for line in text.splitlines() if not line.startswith("warning: "))
+    (place,) = judging.places(run)
+    assert place.who == "group"
+    assert all("patient" not in cell.about for _, cell in place.figures)
+    execute_report(run, share=False, progress=Silent())
+    assert f"20 pictures of {place.patients} groups, first look." in run.report.read_text("utf-8")
+    assert "of 10 patients (" in evaluate(run.path, hospital, patient_pattern=PATTERN).as_text()
+
+
+def test_warnings_about_a_training_are_left_out(run: RunDir, hospital: Path) -> None:
+    loaded = images.load(DataSettings(path=str(hospital)))
+    about_training = ("a generator that copies", "both sides of the split")
+    assert all(any(text in warning for warning in loaded.check.warnings) for text in about_training)
+    warnings = evaluate(run.path, hospital).table["warnings"]
+    assert not any(text in warning for text in about_training for warning in warnings)
+    assert "label 'infected' has 8 pictures, fewer than 50" in warnings
+    assert any(warning.startswith("not every picture's patient is known") for warning in warnings)
+    known = evaluate(run.path, hospital, patient_pattern=PATTERN).table["warnings"]
+    assert not any("patient is known" in warning for warning in known)
 
 
 # The ledger, the name, the command.

@@ -123,6 +123,31 @@ def test_what_cannot_be_used_is_named_and_left_out(clinic: Clinic, others: Path,
         classifier.predict([tmp_path])
 
 
+@pytest.mark.parametrize("mode", ["HSV", "PA", "RGBX", "RGBa", "La", "I;16L", "I;16B", "CMYK", "LA", "P", "1"])
+def test_pictures_in_memory_of_any_mode_are_read(clinic: Clinic, others: Path, mode: str) -> None:
+    with Image.open(next(others.rglob("*.png"))) as file:
+        picture = file.convert("RGB")
+    if mode.startswith("I;16"):
+        plain = picture.convert("L")
+        values = np.asarray(plain).astype(np.uint16) * 257
+        odd = Image.frombytes(mode, plain.size, values.astype(">u2" if mode.endswith("B") else "<u2").tobytes())
+    else:
+        odd = picture.convert({"RGBa": "RGBA", "La": "LA", "PA": "P"}.get(mode, mode)).convert(mode)
+        plain = picture.convert("L") if mode in ("La", "LA") else odd.convert("RGB")
+    classifier = load_classifier(clinic.run.path)
+    (found,), (expected,) = classifier.predict([odd]), classifier.predict([plain])
+    assert found.score == pytest.approx(expected.score, abs=1e-6)
+
+
+def test_a_picture_in_memory_that_cannot_be_read_is_named(clinic: Clinic, others: Path, tmp_path: Path) -> None:
+    classifier = load_classifier(clinic.run.path)
+    with pytest.raises(DataError, match="a picture in memory has no pixels: 50x0"):
+        classifier.predict([np.zeros((0, 50, 3), np.uint8)])
+    (tmp_path / "cut.png").write_bytes(next(others.rglob("*.png")).read_bytes()[:3000])
+    with Image.open(tmp_path / "cut.png") as cut, pytest.raises(DataError, match="the picture in memory cannot be"):
+        classifier.predict([cut])
+
+
 def test_the_command_prints_json_alone_and_names_what_it_left_out(
     clinic: Clinic, others: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -13,6 +13,7 @@ from PIL import Image
 from scoring_parts import R64, Said, pictures
 
 from dfukit.errors import DataError
+from dfukit.images.decode import Limits, decode
 from dfukit.progress import Silent
 from dfukit.scoring import as_text, score_folders
 from dfukit.scoring.reading import pictures as source_of
@@ -179,6 +180,20 @@ def test_small_pictures_from_files_are_scored_as_they_are(tmp_path: Path) -> Non
     real, fake = pictures(0, 24), pictures(1, 24)
     files = kd(save(tmp_path / "real", real, ("",)), save(tmp_path / "fake", fake, ("",)))
     assert files["kd[r64]"]["value"] == kd(real, fake)["kd[r64]"]["value"]
+
+
+def test_large_pictures_are_scored_as_the_256_pixels_that_are_kept_of_them(tmp_path: Path) -> None:
+    sets = [np.random.default_rng(seed).integers(0, 256, (12, 300, 300, 3)).astype(np.uint8) for seed in (0, 1)]
+    large = [save(tmp_path / f"large{i}", some, ("",)) for i, some in enumerate(sets)]
+    kept = [np.stack([decoded(path) for path in sorted(folder.glob("*.png"))]) for folder in large]
+    found, expected = (score_folders(*some, metrics=["psnr", "ssim"], device="cpu") for some in (large, kept))
+    for name, entry in expected.items():
+        assert found[name]["value"] == pytest.approx(entry["value"], rel=1e-12)
+
+
+def decoded(path: Path) -> np.ndarray:
+    with path.open("rb") as file:
+        return decode(file, None, Limits("crop", 100, heic=False)).pixels
 
 
 def test_intervals_end_where_a_figure_does(tmp_path: Path) -> None:

@@ -38,7 +38,7 @@ def figures(
     """
     scored = Scored.of(labels, score, groups)
     if not len(scored):
-        return {name: figure(None, Interval(None, "no test picture"), scored) for name in FIGURES}
+        return {name: figure(None, Interval(None, "no picture"), scored) for name in FIGURES}
     called = scored.score >= threshold
     shares = {name: rate(scored, called, name) for name in ("accuracy", "precision", "recall", "tpr", "fpr")}
 
@@ -125,22 +125,21 @@ RATES = {
     "npv": Rate(None, False, "right"),
 }
 REASONS = {
-    "auroc": "the test part has one class only",
+    "auroc": "these pictures have one class only",
     "f1": "no picture is positive and none was called so",
-    "fpr": "the test part has no negative picture",
+    "fpr": "none of these pictures is negative",
     "npv": "no picture was called negative",
     "ppv": "no picture was called positive",
     "precision": "no picture was called positive",
-    "recall": "the test part has no positive picture",
-    "tpr": "the test part has no positive picture",
+    "recall": "none of these pictures is positive",
+    "tpr": "none of these pictures is positive",
 }
 
 
 def _auroc(scored: Scored, value: float, draws: np.ndarray) -> Figure:
     if not np.isfinite(value):
         return figure(None, Interval(None, REASONS["auroc"]), scored)
-    fewest = min(scored.take(scored.labels == label).patients for label in (False, True))
-    return figure(value, intervals.auroc(value, draws, fewest), scored)
+    return figure(value, intervals.auroc(value, draws, scored.fewest), scored)
 
 
 def _statistics(scored: Scored, called: np.ndarray, weights: np.ndarray) -> dict[str, np.ndarray]:

@@ -3,7 +3,8 @@
 All cover the choice of the patients: another sample of patients, the same classifier. None covers the seed of the
 training. Coverage was simulated with patients of 1 to 5 pictures that share their label and half of the score's
 variance, 1,000 sets each (tests/test_clinical_intervals.py): at 40, 110 and 400 patients 95, 95 and 96% for AUROC and
-96, 97 and 96% for recall.
+96, 97 and 96% for recall. Differences of AUROCs: 87 to 98% for AUROCs of 0.75 to 0.995 and 20 to 400 patients, the
+least of 0.97 and 0.99.
 """
 
 from __future__ import annotations
@@ -26,6 +27,34 @@ class Interval:
 
 
 NO_INTERVAL = Interval(None, "one patient only: no interval")
+ONE_OF_A_CLASS = Interval(None, "one patient only of a class: no interval")
+UNDEFINED = Interval(None, "undefined in most resamples of the patients: no interval")
+NOT_MOVED = Interval(None, "no resample moved it: no interval")
+STILL = 1e-9
+"""Resamples that differ by less are the same but for rounding."""
+
+
+def student(degrees: float) -> float:
+    """How many standard errors a 95% interval reaches to each side."""
+    return float(stdtrit(degrees, LEVELS[1] / 100))
+
+
+def moved(draws: np.ndarray) -> bool:
+    """Whether the resamples [R] of the patients gave more than one value."""
+    return len(draws) > 1 and float(np.ptp(draws)) > STILL
+
+
+def standard_error(draws: np.ndarray, patients: int) -> float:
+    """Of a figure, from its values [R] in resamples of so many patients; 0 where none moved it.
+
+    A bootstrap's variance is that of the sample, smaller by (n - 1) / n than the estimate of the population's.
+    """
+    return float(np.std(draws)) * math.sqrt(patients / max(1, patients - 1)) if moved(draws) else 0.0
+
+
+def none_seen(patients: int) -> float:
+    """How often something may be that so many patients did not show: Clopper and Pearson's upper end."""
+    return float(1 - (LEVELS[0] / 100) ** (1 / max(1, patients)))
 
 
 def wilson(value: float, size: float, degrees: int) -> list[float]:
@@ -33,7 +62,7 @@ def wilson(value: float, size: float, degrees: int) -> list[float]:
 
     Infinite degrees of freedom are the normal's, for pictures that are independent.
     """
-    square = float(stdtrit(degrees, LEVELS[1] / 100)) ** 2
+    square = student(degrees) ** 2
     centre = value + square / (2 * size)
     half = math.sqrt(square * (value * (1 - value) / size + square / (4 * size * size)))
     # Rounding may leave the ends a hair beyond where they are exact.
@@ -68,23 +97,46 @@ def auroc(value: float, draws: np.ndarray, fewest: int) -> Interval:
     data), carried to the logit by the delta method, so that the interval stays in [0, 1] and leans to the side that
     has room (Pepe 2003, section 5.2.4). Student's t with `fewest` - 1 degrees of freedom, `fewest` being the patients
     of the class that has fewer of them. At 0 and 1, where the logit ends, it is Wilson's interval with `fewest` trials.
+    A classifier that says the same of every picture has none: no resample moves its 0.5.
     """
     if fewest < 2:
-        return Interval(None, "one patient only of a class: no interval")
+        return ONE_OF_A_CLASS
     defined = draws[np.isfinite(draws)]
     if len(defined) < len(draws) / 2:
-        return Interval(None, "undefined in most resamples of the patients: no interval")
+        return UNDEFINED
     if value in (0.0, 1.0):
         return Interval(wilson(value, fewest, fewest - 1))
-    reach = float(stdtrit(fewest - 1, LEVELS[1] / 100)) * float(defined.std(ddof=1)) / (value * (1 - value))
+    if not moved(defined):
+        return NOT_MOVED
+    reach = student(fewest - 1) * float(defined.std(ddof=1)) / (value * (1 - value))
     return Interval([float(expit(logit(value) + sign * reach)) for sign in (-1, 1)])
 
 
+def difference(value: float, draws: np.ndarray, patients: int, fewest: int) -> Interval:
+    """Interval of a difference of AUROCs, from its values [R] in resamples of so many patients.
+
+    The difference plus and minus Student's t, with `fewest` - 1 degrees of freedom, times the standard error; where no
+    resample moved it, plus and minus what `fewest` patients may have failed to show. `fewest` as for `auroc`.
+    """
+    if fewest < 2:
+        return ONE_OF_A_CLASS
+    defined = draws[np.isfinite(draws)]
+    if len(defined) < len(draws) / 2:
+        return UNDEFINED
+    half = student(fewest - 1) * standard_error(defined, patients) or none_seen(fewest)
+    return Interval([max(-1.0, value - half), min(1.0, value + half)])
+
+
 def percentile(draws: np.ndarray, patients: int) -> Interval:
-    """The percentile bootstrap, for what has no better method here; it covers a little too seldom with few."""
+    """The percentile bootstrap, for what has no better method here; it covers a little too seldom with few.
+
+    None where every resample gave the same: such an interval would have no width, as if nothing were left to chance.
+    """
     if patients < 2:
         return NO_INTERVAL
     defined = draws[np.isfinite(draws)]
     if len(defined) < len(draws) / 2:
-        return Interval(None, "undefined in most resamples of the patients: no interval")
+        return UNDEFINED
+    if not moved(defined):
+        return NOT_MOVED
     return Interval([float(bound) for bound in np.percentile(defined, LEVELS)])

@@ -43,6 +43,11 @@ class Scored:
     def patients(self) -> int:
         return int(self.patient.max()) + 1 if len(self.patient) else 0
 
+    @property
+    def fewest(self) -> int:
+        """Patients of the class that has fewer of them."""
+        return min(self.take(self.labels == label).patients for label in (False, True))
+
     def take(self, index: np.ndarray) -> Scored:
         """Some of the pictures, by position or by mask."""
         return Scored(self.labels[index], self.score[index], _numbered(self.patient[index]))

@@ -24,6 +24,10 @@ MANY = 0.2
 """Share of the pictures that counts as many."""
 EXAMPLES = 3
 """Paths named in a warning."""
+ALWAYS, TRAINING = False, True
+"""Whether a warning is about a training and its split alone."""
+
+Warnings = Iterator[tuple[bool, str]]
 
 EXCLUDED = """
 SELECT path, reason FROM refused
@@ -60,6 +64,8 @@ class DataCheck:
     formats: Mapping[str, int]
     warnings: Sequence[str]
     cache: str
+    of_training: Sequence[str] = ()
+    """Those of the warnings that are about a training and its split alone."""
 
     def as_table(self) -> dict[str, Any]:
         return {
@@ -85,6 +91,7 @@ def check_arrays(
     """The check of pictures that lie in no folder."""
     exact = len(sha256) - len(set(sha256))
     numbers = _numbers(classes, labels)
+    warnings = list(_of_counts(numbers))
     return DataCheck(
         name=name,
         usable=len(labels),
@@ -97,8 +104,9 @@ def check_arrays(
         sizes={"width": (SIDE,) * 3, "height": (SIDE,) * 3},
         shapes={"square": len(labels)},
         formats={},
-        warnings=tuple(_of_counts(numbers)),
+        warnings=tuple(text for _, text in warnings),
         cache="",
+        of_training=tuple(text for of_training, text in warnings if of_training),
     )
 
 
@@ -124,7 +132,7 @@ def check_index(
         *_of_pixels(index, usable),
     ]
     if len(excluded) > MANY * (usable + len(excluded)):
-        warnings.append(f"{len(excluded)} of {usable + len(excluded)} files are excluded")
+        warnings.append((ALWAYS, f"{len(excluded)} of {usable + len(excluded)} files are excluded"))
     wide, tall = (
         int(index.one(f"SELECT count(*) FROM {USED} AND {longer} > 1.25 * {shorter}"))
         for longer, shorter in (("width", "height"), ("height", "width"))
@@ -141,8 +149,9 @@ def check_index(
         sizes={side: _spread(index, side, usable) for side in ("width", "height")},
         shapes={"square": usable - wide - tall, "wide": wide, "tall": tall},
         formats=dict(index.rows(f"SELECT format, count(*) FROM {USED} GROUP BY format ORDER BY 2 DESC, 1")),
-        warnings=tuple(warnings),
+        warnings=tuple(text for _, text in warnings),
         cache=str(folder),
+        of_training=tuple(text for of_training, text in warnings if of_training),
     )
 
 
@@ -156,43 +165,46 @@ def _spread(index: Index, side: str, usable: int) -> tuple[int, int, int]:
     return int(index.one(query, 0)), int(index.one(query, usable // 2)), int(index.one(query, usable - 1))
 
 
-def _of_counts(labels: Mapping[str, int]) -> Iterator[str]:
+def _of_counts(labels: Mapping[str, int]) -> Warnings:
     usable = sum(labels.values())
     if usable < FEW_PICTURES:
-        yield f"{usable} pictures are fewer than {FEW_PICTURES}: expect wide intervals and a generator that copies"
+        few = f"{usable} pictures are fewer than {FEW_PICTURES}"
+        yield TRAINING, f"{few}: expect wide intervals and a generator that copies"
     for label, number in labels.items():
         if number < FEW_IN_CLASS:
-            yield f"label {label!r} has {number} pictures, fewer than {FEW_IN_CLASS}"
+            yield ALWAYS, f"label {label!r} has {number} pictures, fewer than {FEW_IN_CLASS}"
     if len(labels) == 1:
-        yield f"one label only ({next(iter(labels))!r}): a generator can be trained, a classifier cannot"
+        yield TRAINING, f"one label only ({next(iter(labels))!r}): a generator can be trained, a classifier cannot"
     elif max(labels.values()) > IMBALANCE * min(labels.values()):
         counts = ", ".join(f"{label} {number}" for label, number in labels.items())
-        yield f"the labels are out of balance: {counts}"
+        yield ALWAYS, f"the labels are out of balance: {counts}"
 
 
 def _of_patients(
     index: Index, root: Path, classes: Sequence[str], labels: np.ndarray, groups: np.ndarray, known: bool
-) -> Iterator[str]:
+) -> Warnings:
     if not known:
         unknown = int(index.one(f"SELECT count(*) FROM {USED} AND patient = ''"))
         which = "no picture's patient is known" if unknown == len(groups) else f"{unknown} pictures have no patient"
         yield (
+            TRAINING,
             f"{which}: near-duplicates count as one patient, but two visits of a patient may lie on both sides of the "
-            "split; give --patients CSV or --patient-pattern REGEX"
+            "split; give --patients CSV or --patient-pattern REGEX",
         )
     for number, label in enumerate(classes):
         owners = len(np.unique(groups[labels == number]))
         if owners < FEW_PATIENTS:
-            yield f"label {label!r} has {owners} patients: some part of the split goes without it"
+            yield TRAINING, f"label {label!r} has {owners} patients: some part of the split goes without it"
     in_root = "instr(path, '/') = 0"
     loose = int(index.one(f"SELECT count(*) FROM {USED} AND {in_root} AND label = ?", root.name))
     if loose and len(classes) > 1:
-        yield f"{loose} pictures lie in the folder itself, beside the label folders: they count as {root.name!r}"
+        where = "in the folder itself, beside the label folders"
+        yield ALWAYS, f"{loose} pictures lie {where}: they count as {root.name!r}"
 
 
-def _of_copies(index: Index, near: np.ndarray, groups: np.ndarray, exact: int) -> Iterator[str]:
+def _of_copies(index: Index, near: np.ndarray, groups: np.ndarray, exact: int) -> Warnings:
     if exact:
-        yield f"{exact} files repeat another file byte by byte"
+        yield ALWAYS, f"{exact} files repeat another file byte by byte"
     twice = (
         "SELECT min(path), max(path) FROM (SELECT entry.path AS path, entry.label AS label, sha256 "
         f"FROM {USED}) GROUP BY sha256 HAVING min(label) != max(label)"
@@ -200,27 +212,28 @@ def _of_copies(index: Index, near: np.ndarray, groups: np.ndarray, exact: int) -
     contradictions = list(index.rows(twice))
     if contradictions:
         first, second = contradictions[0]
-        yield f"{len(contradictions)} pictures lie there under two labels, for instance {first} and {second}"
+        yield ALWAYS, f"{len(contradictions)} pictures lie there under two labels, for instance {first} and {second}"
     pairs = np.unique(np.stack([near, groups]), axis=1)
     clusters, owners = np.unique(pairs[0], return_counts=True)
     shared = int((owners > 1).sum())
     if shared:
         position = int(np.flatnonzero(near == clusters[np.argmax(owners > 1)])[0])
         path = index.one(f"SELECT path FROM {USED} ORDER BY path LIMIT 1 OFFSET ?", position)
-        yield f"{shared} photographs lie there, nearly alike, under several patients, for instance {path}"
+        yield ALWAYS, f"{shared} photographs lie there, nearly alike, under several patients, for instance {path}"
 
 
-def _of_pixels(index: Index, usable: int) -> Iterator[str]:
+def _of_pixels(index: Index, usable: int) -> Warnings:
     far = int(index.one(f"SELECT count(*) FROM {USED} AND max(width, height) > {FAR_FROM_SQUARE} * min(width, height)"))
     if far > MANY * usable:
-        yield f"{far} pictures are far from square: look at what data.fit = crop cuts away, or choose pad"
+        yield TRAINING, f"{far} pictures are far from square: look at what data.fit = crop cuts away, or choose pad"
     small = int(index.one(f"SELECT count(*) FROM {USED} AND min(width, height) < {SIDE // 2}"))
     if small > MANY * usable:
-        yield f"{small} pictures are smaller than {SIDE // 2} pixels: they are blown up to {SIDE}"
+        yield ALWAYS, f"{small} pictures are smaller than {SIDE // 2} pixels: they are blown up to {SIDE}"
     text = [path for (path,) in index.rows(f"SELECT path FROM {USED} AND text ORDER BY path")]
     if text:
         examples = ", ".join(text[:EXAMPLES])
         yield (
+            TRAINING,
             f"{len(text)} pictures seem to carry a date or other print, for instance {examples}: "
-            "a date identifies, and a generator learns to draw it"
+            "a date identifies, and a generator learns to draw it",
         )

@@ -8,12 +8,11 @@ from typing import Any
 import numpy as np
 from attrs import frozen
 from scipy.special import expit, logit
-from scipy.stats import t
 
+from dfukit.clinical import intervals
 from dfukit.lift.figures import Counts, Judged
 
 ANSWERS = ("better", "worse", "no difference larger than {margin:g}", "too few patients to tell")
-LEVEL = 0.95
 
 
 @frozen
@@ -49,7 +48,7 @@ def figure_of(counts: Counts, tested: Judged, name: str) -> Estimate:
         return Estimate(value, (max(0.0, value - half), value + half), *error)
     if half == 0 or not 0 < value < 1:
         # No resample moved it: as sure as so many patients without an exception make one.
-        half = _none_seen(tested, name)
+        half = intervals.none_seen(_patients(tested, name))
         return Estimate(value, (max(0.0, value - half), min(1.0, value + half)), *error)
     half /= value * (1 - value)
     low, high = expit(logit(value) + np.array([-half, half]))
@@ -74,7 +73,7 @@ def difference_of(first: Counts, second: Counts, tested: Judged, name: str) -> E
     if half == 0:
         if name == "log_loss":
             return Estimate(value, None, 0.0, 0.0, "no resample moved the difference: no interval")
-        half = _none_seen(tested, name)
+        half = intervals.none_seen(_patients(tested, name))
     return Estimate(value, (value - half, value + half), *error)
 
 
@@ -102,9 +101,7 @@ def _spread(
 ) -> tuple[tuple[float, float], float]:
     """Standard errors from patients and from seeds, and half the width of the interval: each has its own t."""
     draws = draws[np.isfinite(draws)]
-    everyone = len(np.unique(tested.units))
-    # A bootstrap's variance is that of the sample, smaller by (n - 1) / n than the estimate of the population's.
-    from_patients = float(np.std(draws)) * math.sqrt(everyone / max(1, everyone - 1)) if len(draws) > 1 else 0.0
+    from_patients = intervals.standard_error(draws, len(np.unique(tested.units)))
     half = _quantile(_patients(tested, name) - 1) * from_patients
     folds, seeds = counted.shape
     if seeds < 2:
@@ -114,7 +111,7 @@ def _spread(
 
 
 def _quantile(freedom: int) -> float:
-    return float(t.ppf(1 - (1 - LEVEL) / 2, max(1, freedom)))
+    return intervals.student(max(1, freedom))
 
 
 def _patients(tested: Judged, name: str) -> int:
@@ -123,8 +120,3 @@ def _patients(tested: Judged, name: str) -> int:
     negative = len(np.unique(tested.units[~tested.labels]))
     everyone = len(np.unique(tested.units))
     return {"auroc": min(positive, negative), "recall": positive, "log_loss": everyone}[name]
-
-
-def _none_seen(tested: Judged, name: str) -> float:
-    """How often something may be that so many patients did not show: Clopper and Pearson's upper end."""
-    return float(1 - ((1 - LEVEL) / 2) ** (1 / max(1, _patients(tested, name))))

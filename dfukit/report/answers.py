@@ -77,7 +77,7 @@ def verdict(facts: Facts, classes: Sequence[str], who: str) -> Verdict:
     tested = f"{plural(difference.get('patients', 0), f'test {who}')} ({plural(difference.get('n', 0), 'picture')})"
     if value is None or bounds is None:
         detail = "" if value is None else f"AUROC difference {signed(value)} on {tested}."
-        return Verdict("none", f"This run cannot say: {difference['reason']}.", detail)
+        return Verdict("none", f"This run cannot say: {_reason(difference, who)}.", detail)
     detail = f"AUROC difference {signed(value)}, 95% interval {interval(bounds, signed)}."
     if bounds[0] > 0:
         return Verdict(
@@ -117,15 +117,19 @@ def rows(classification: Table | None, who: str) -> list[tuple[str, list[Cell]]]
 def cell(entry: Any, who: str) -> Cell:
     """A figure of classification.json; a dash with the reason where it has no value."""
     if not isinstance(entry, dict) or entry.get("value") is None:
-        return Cell("–", "", (entry or {}).get("reason") or "not computed")
+        return Cell("–", "", _reason(entry, who) or "not computed")
     about = plural(entry["n"], "picture")
     if "patients" in entry:
         about += f" of {plural(entry['patients'], who)}"
     if band := entry.get("calibrated_band"):
         about += f"; a perfectly calibrated model: {interval(band, fixed)}"
-    if entry.get("reason"):
-        about += f"; {entry['reason']}"
+    if reason := _reason(entry, who):
+        about += f"; {reason}"
     return Cell(fixed(entry["value"]), interval(entry.get("interval"), fixed), about)
+
+
+def _reason(entry: Any, who: str) -> str:
+    return str((entry or {}).get("reason") or "").replace("patient", who)
 
 
 def confusions(classification: Table | None) -> list[Confusion]:

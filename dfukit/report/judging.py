@@ -19,6 +19,8 @@ class Place:
     name: str
     pictures: int
     patients: int
+    who: str
+    """What is counted: "patient", or "group" where patients are not known."""
     look: str
     figures: Sequence[tuple[str, Cell]]
     warnings: Sequence[str]
@@ -34,7 +36,8 @@ def places(folder: RunDir) -> list[Place]:
     found = []
     for path in sorted(folder.path.glob(folder.evaluation("*").name)):
         table = rundir.read_json(path)
-        figures = [(name, cells[0]) for name, cells in rows(table, "patient")]
-        counts = table["pictures"], table["patients"]
+        who = "patient" if table["patients_known"] else "group"
+        figures = [(name, cells[0]) for name, cells in rows(table, who)]
+        counts = table["pictures"], table["patients"], who
         found.append(Place(table["name"], *counts, table["look"]["text"], figures, table["warnings"]))
     return found

@@ -12,6 +12,7 @@ from attrs import evolve
 from dfukit import device as devices
 from dfukit import registry as registries
 from dfukit.device import Compute
+from dfukit.images.decode import SIDE
 from dfukit.progress import Progress, Silent
 from dfukit.registry import Registry
 from dfukit.scoring import content, matching
@@ -107,7 +108,7 @@ def _scores(
         progress.say(line)
     for name in (next(iter(sources)), SYNTHETIC):
         matching.refuse_few(sources[name].place, len(decoded[name].kept))
-    size = min(some.width for some in decoded.values())
+    size = min(SIDE, *(some.width for some in decoded.values()))
     patients = sorted({patient for source in sources.values() for patient in source.patients or ()})
     number = {patient: i for i, patient in enumerate(patients)}  # the same for one patient in all sets
     sets = {name: _set(sources[name], some, size, classes, number) for name, some in decoded.items()}
