@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -321,6 +322,35 @@ def test_two_folders_are_compared_and_what_cannot_be_checked_is_said(
     code, out, err = lift(capsys, "--real", "real", "--synthetic", "drawn", *CHEAP, "--unseen", "--out", "b", "--json")
     assert code == 0, err
     assert "the user's word" in json.loads(out)["design"]["generator"]
+
+
+def test_a_patient_who_is_named_in_a_table_alone_is_found_by_the_documented_search(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pictures = sorted(path.relative_to(folder / "real").as_posix() for path in (folder / "real").glob("*/*.png"))
+    for place in ("real", "drawn"):
+        (folder / place / "manifest.csv").unlink()
+    twin = pictures[1].replace(".png", "-again.png")
+    (folder / "real" / twin).write_bytes((folder / "real" / pictures[1]).read_bytes())  # a unit of two patients
+    owners = {path: f"case-{place // 2:03d}" for place, path in enumerate(pictures)} | {twin: "case-zzz"}
+    with (folder / "cases.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([("path", "patient"), *owners.items()])
+    code, _, err = lift(capsys, "--real", "real", "--synthetic", "drawn", "--patients", "cases.csv", *CHEAP)
+    assert code == 0, err
+
+    with (folder / "lift" / "lift-patients.csv").open(newline="") as file:
+        written = {row["picture"]: row for row in csv.DictReader(file)}
+    assert {path: row["patient"] for path, row in written.items()} == owners
+    with (folder / "lift" / "lift-predictions.csv").open(newline="") as file:
+        for row in csv.DictReader(file):
+            if row["arm"] != "mirror":
+                known = written[row["picture"]]
+                assert (row["patient"], row["label"], row["fold"]) == (known["number"], known["label"], known["fold"])
+    page = Path(__file__).parents[1] / "docs" / "how-to" / "data-protection.md"
+    searched = re.findall(r"--include='?([^' ]+)", page.read_text("utf-8"))
+    for patient in ("case-007", "case-zzz"):
+        found = [path for name in searched for path in (folder / "lift").rglob(name) if patient in path.read_text()]
+        assert found
 
 
 def test_labels_that_do_not_match_by_name_are_refused(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Sequence
 
 import numpy as np
-from attrs import frozen
+from attrs import field, frozen
 
 from dfukit.component import ImageSpec
 from dfukit.errors import DataError
@@ -32,6 +32,12 @@ class Real:
     paths: Sequence[str]
     patients: Sequence[str]
     """Names of the units."""
+    owners: Sequence[str] = field()
+    """The patient of each picture: of a unit of several patients, `patients` names one."""
+
+    @owners.default
+    def _(self) -> Sequence[str]:
+        return [self.patients[int(unit)] for unit in self.units]
 
     @classmethod
     def of(cls, images: ImageSet, size: int) -> Real:
@@ -39,7 +45,8 @@ class Real:
         names = [""] * (int(units.max()) + 1)
         for unit, group in zip(units, images.groups, strict=True):
             names[unit] = min(names[unit] or images.patients[int(group)], images.patients[int(group)])
-        return cls(images.at(size), images.labels, units, images.paths, names)
+        owners = [images.patients[int(group)] for group in images.groups]
+        return cls(images.at(size), images.labels, units, images.paths, names, owners)
 
     def fingerprint(self) -> str:
         """A digest of everything here but the patients' names."""

@@ -122,6 +122,13 @@ def compared(config: RunConfig, wanted: Sequence[Arm], tested: Mapping[str, Judg
     }
 
 
+def patients(real: Real, image: ImageSpec, test_of: np.ndarray) -> Iterator[tuple[Any, ...]]:
+    """The rows of lift-patients.csv: each real picture, whose it is, and the fold that tests on it, from 0."""
+    numbers = zip(real.units.tolist(), real.labels.tolist(), test_of.tolist(), strict=True)
+    for path, owner, (unit, label, fold) in zip(real.paths, real.owners, numbers, strict=True):
+        yield (path, owner, unit, image.classes[label], fold + 1)
+
+
 def rows(
     real: Real,
     image: ImageSpec,
