@@ -24,7 +24,7 @@ from dfukit.errors import ConfigError, DataError, DivergedError, Interrupted
 from dfukit.images import make_split, write_split
 from dfukit.lift import Lift, answer, arms, experiment, figures
 from dfukit.lift.figures import Judged
-from dfukit.lift.folds import Real, check_folds, make_folds
+from dfukit.lift.folds import Fold, Real, check_folds, make_folds
 from dfukit.lift.sources import Synthetic, given, read_labelled
 from dfukit.progress import Silent
 from dfukit.rundir import RunDir
@@ -388,6 +388,22 @@ def test_a_synthetic_copy_of_a_test_patient_is_kept_out_and_named(folder: Path) 
     for fold in make_folds(real, evolve(IMAGE, size=32), told.lift, 0):
         inside = "infected/smuggled.png" in source.of(1, fold).paths
         assert inside == (unit in real.units[fold.train])
+
+
+def test_a_synthetic_copy_of_photographs_of_two_patients_is_kept_where_both_are_trained_on(folder: Path) -> None:
+    told = settings(**{"data.path": str(folder / "drawn")})
+    drawn = read_labelled(folder / "drawn", told.data, ("infected", "non_infected"), Silent())
+    pixels = drawn.at(32)[[0, 0, 1, 2]]
+    pixels[1] = np.clip(pixels[1].astype(int) + 6, 0, 255)  # a near-duplicate of another patient's photograph
+    real = Real(pixels, drawn.labels[[0, 0, 1, 2]], np.arange(4), list("abcd"), ["p0", "p1", "p2", "p3"])
+    source = given(drawn, real, drawn.classes, 32, False)
+    copy = drawn.paths[0]
+    assert [one["patient"] for one in source.leaked() if one["path"] == copy] == ["p0", "p1"]
+    for train, rest, kept in (([1, 2], [0, 3], False), ([0, 2], [1, 3], False), ([0, 1], [2, 3], True)):
+        fold = Fold(*(np.array(part) for part in (train, rest[:1], rest[1:])))
+        assert (copy in source.of(1, fold).paths) == kept
+        fold = Fold(*(np.array(part) for part in (train, rest[1:], rest[:1])))
+        assert (copy in source.of(1, fold).paths) == kept
 
 
 @pytest.fixture
