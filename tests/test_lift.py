@@ -190,7 +190,12 @@ def test_a_result_has_the_documented_shape_and_can_be_computed_again_from_the_pr
         ("real+synthetic", "real+augmentation"),
     ]
     assert "patients" in result["difference"]["covers"]
-    assert result["design"]["classifier"] == "colours"
+    design = result["design"]
+    assert design["classifier"] == "colours"
+    for fold in range(2):
+        parts = design["training_patients"][fold], design["validation_patients"][fold]
+        assert parts == (design["training_pictures"][fold], design["validation_pictures"][fold])  # one picture each
+        assert parts == pytest.approx((160, 40), abs=2)
 
     with (tmp_path / "lift-predictions.csv").open(newline="") as file:
         rows = [row for row in csv.DictReader(file) if row["arm"] == "real"]
@@ -253,6 +258,26 @@ def test_folds_keep_patients_together_and_classes_apart_evenly() -> None:
         assert len(set.union(*parts)) == sum(map(len, parts))
         positives = (real.labels[fold.test] == 0).sum()
         assert abs(positives - lift_cases.POSITIVES / 5) <= 2
+
+
+@pytest.mark.parametrize("share", [0.03, 0.05, 0.15, 0.2, 0.3, 0.35, 0.4, 0.5])
+def test_the_validation_part_has_its_share_of_both_sides(share: float) -> None:
+    case = rare_class(0)
+    for fold in make_folds(case.real, IMAGE, settings(**{"lift.validation": share}).lift, 0):
+        outside = np.concatenate([fold.train, fold.validation])
+        for label in (0, 1):
+            expected = share * (case.real.labels[outside] == label).sum()
+            assert abs((case.real.labels[fold.validation] == label).sum() - expected) <= 1.5
+
+
+def test_a_rare_class_is_in_the_training_and_the_validation_part() -> None:
+    case = rare_class(0)
+    labels = np.ones(lift_cases.PATIENTS, np.int64)
+    labels[:8] = 0
+    for fold in make_folds(
+        evolve(case.real, labels=labels), IMAGE, settings(**{"lift.folds": 4, "lift.validation": 0.35}).lift, 0
+    ):
+        assert [(labels[part] == 0).sum() for part in (fold.train, fold.validation, fold.test)] == [4, 2, 2]
 
 
 def test_a_patient_in_two_parts_is_named() -> None:

@@ -173,6 +173,8 @@ def design(
         "training_share": config.lift.training_share,
         "training_pictures": [len(fold.train) for fold in folds],
         "training_patients": [len(np.unique(real.units[fold.train])) for fold in folds],
+        "validation_pictures": [len(fold.validation) for fold in folds],
+        "validation_patients": [len(np.unique(real.units[fold.validation])) for fold in folds],
         "synthetic_pictures": [len(fold.synthetic) for fold in done],
         "generator": generator,
     }
