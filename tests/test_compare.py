@@ -91,6 +91,7 @@ def test_a_width_that_does_not_divide_the_pictures_is_refused(width: int) -> Non
 def trial(who: str, seed: int, value: float | None, distance: float, reason: str | None = None) -> dict[str, Any]:
     """As a judged training."""
     entry = {"value": value, "interval": value and [value - 0.1, value + 0.1], "n": [30, 20], "real_vs_real": 0.01}
+    halved = {} if value is None else {"at_half": value + 0.05, "n_half": 15}
     return {
         "contestant": who,
         "budget": "time",
@@ -105,7 +106,7 @@ def trial(who: str, seed: int, value: float | None, distance: float, reason: str
             "seconds_of_evaluation": 20.0,
         },
         "parameters": {"generator": 1_500_000, "critic": 500_000},
-        "scores": {"kd": {**entry, "reason": reason}},
+        "scores": {"kd": {**entry, **halved, "reason": reason}},
     }
 
 
@@ -123,16 +124,29 @@ def test_the_table_holds_means_over_seeds_and_chooses_by_the_validation_part() -
     pooled = entries[one]["scores"]["kd"]
     assert (pooled["value"], pooled["seeds"]) == (1.25, [1.0, 1.5])
     assert pooled["interval"] == pytest.approx([1.15, 1.35])
+    assert (pooled["at_half"], pooled["n_half"]) == (pytest.approx(1.3), 15)
     assert entries[other]["failed"] == {"1": "the critic's loss became nan"}
     assert result["best"] == {"time": other}  # though it is the worse one by its figure, which does not choose
     text = table.as_markdown(result)
-    assert "| kd | 0.01 | 1.25 (1.15 to 1.35; seeds 1 to 1.5) | 2 (1.9 to 2.1) |" in text
+    assert "| kd | 0.01 | 1.25 (1.15 to 1.35; seeds 1 to 1.5); at half n 1.3 | 2 (1.9 to 2.1); at half n 2.05 |" in text
     assert "| parameters, generator |  | 1.50 M | 1.50 M |" in text
     # 10 steps in the 40 s that were no evaluations, each with batches of its own.
     assert "| steps x batch |  | 10 x 8 | 10 x 16 |" in text
     assert "| pictures/s |  | 2.0 | 4.0 |" in text
     assert f"{other}, seed 1, came to no end: the critic's loss became nan" in text
     assert "Gulrajani" in text
+
+
+def test_a_figure_without_halves_leaves_the_column_of_halves_empty() -> None:
+    contestants = read_contestants(["lstm_wgan"], preset=SMOKE)
+    found = trial("lstm_wgan", 0, 1.0, 0.5)
+    halved = found["scores"]["kd"]
+    found["scores"]["psnr"] = {key: halved[key] for key in ("value", "interval", "n", "real_vs_real", "reason")}
+    result = table.result(contestants, [found], {"time": "40m"}, 70, 15, 16, 0)
+    assert "| psnr |  | 1 (0.9 to 1.1) |" in table.as_markdown(result)
+    pooled = result["rounds"]["time"]["lstm_wgan"]["scores"]["psnr"]
+    assert pooled["real_vs_real"] == 0.01  # of the test part
+    assert "at_half" not in pooled
 
 
 def test_the_table_says_who_ended_before_the_time_of_the_others() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ from dfukit.errors import ConfigError, DataError, DivergedError, Interrupted
 from dfukit.images import make_split, write_split
 from dfukit.lift import Lift, answer, arms, experiment, figures
 from dfukit.lift.figures import Judged
-from dfukit.lift.folds import Real, check_folds, make_folds
+from dfukit.lift.folds import Fold, Real, check_folds, make_folds
 from dfukit.lift.sources import Synthetic, given, read_labelled
 from dfukit.progress import Silent
 from dfukit.rundir import RunDir
@@ -189,7 +190,12 @@ def test_a_result_has_the_documented_shape_and_can_be_computed_again_from_the_pr
         ("real+synthetic", "real+augmentation"),
     ]
     assert "patients" in result["difference"]["covers"]
-    assert result["design"]["classifier"] == "colours"
+    design = result["design"]
+    assert design["classifier"] == "colours"
+    for fold in range(2):
+        parts = design["training_patients"][fold], design["validation_patients"][fold]
+        assert parts == (design["training_pictures"][fold], design["validation_pictures"][fold])  # one picture each
+        assert parts == pytest.approx((160, 40), abs=2)
 
     with (tmp_path / "lift-predictions.csv").open(newline="") as file:
         rows = [row for row in csv.DictReader(file) if row["arm"] == "real"]
@@ -252,6 +258,26 @@ def test_folds_keep_patients_together_and_classes_apart_evenly() -> None:
         assert len(set.union(*parts)) == sum(map(len, parts))
         positives = (real.labels[fold.test] == 0).sum()
         assert abs(positives - lift_cases.POSITIVES / 5) <= 2
+
+
+@pytest.mark.parametrize("share", [0.03, 0.05, 0.15, 0.2, 0.3, 0.35, 0.4, 0.5])
+def test_the_validation_part_has_its_share_of_both_sides(share: float) -> None:
+    case = rare_class(0)
+    for fold in make_folds(case.real, IMAGE, settings(**{"lift.validation": share}).lift, 0):
+        outside = np.concatenate([fold.train, fold.validation])
+        for label in (0, 1):
+            expected = share * (case.real.labels[outside] == label).sum()
+            assert abs((case.real.labels[fold.validation] == label).sum() - expected) <= 1.5
+
+
+def test_a_rare_class_is_in_the_training_and_the_validation_part() -> None:
+    case = rare_class(0)
+    labels = np.ones(lift_cases.PATIENTS, np.int64)
+    labels[:8] = 0
+    for fold in make_folds(
+        evolve(case.real, labels=labels), IMAGE, settings(**{"lift.folds": 4, "lift.validation": 0.35}).lift, 0
+    ):
+        assert [(labels[part] == 0).sum() for part in (fold.train, fold.validation, fold.test)] == [4, 2, 2]
 
 
 def test_a_patient_in_two_parts_is_named() -> None:
@@ -323,6 +349,35 @@ def test_two_folders_are_compared_and_what_cannot_be_checked_is_said(
     assert "the user's word" in json.loads(out)["design"]["generator"]
 
 
+def test_a_patient_who_is_named_in_a_table_alone_is_found_by_the_documented_search(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pictures = sorted(path.relative_to(folder / "real").as_posix() for path in (folder / "real").glob("*/*.png"))
+    for place in ("real", "drawn"):
+        (folder / place / "manifest.csv").unlink()
+    twin = pictures[1].replace(".png", "-again.png")
+    (folder / "real" / twin).write_bytes((folder / "real" / pictures[1]).read_bytes())  # a unit of two patients
+    owners = {path: f"case-{place // 2:03d}" for place, path in enumerate(pictures)} | {twin: "case-zzz"}
+    with (folder / "cases.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([("path", "patient"), *owners.items()])
+    code, _, err = lift(capsys, "--real", "real", "--synthetic", "drawn", "--patients", "cases.csv", *CHEAP)
+    assert code == 0, err
+
+    with (folder / "lift" / "lift-patients.csv").open(newline="") as file:
+        written = {row["picture"]: row for row in csv.DictReader(file)}
+    assert {path: row["patient"] for path, row in written.items()} == owners
+    with (folder / "lift" / "lift-predictions.csv").open(newline="") as file:
+        for row in csv.DictReader(file):
+            if row["arm"] != "mirror":
+                known = written[row["picture"]]
+                assert (row["patient"], row["label"], row["fold"]) == (known["number"], known["label"], known["fold"])
+    page = Path(__file__).parents[1] / "docs" / "how-to" / "data-protection.md"
+    searched = re.findall(r"--include='?([^' ]+)", page.read_text("utf-8"))
+    for patient in ("case-007", "case-zzz"):
+        found = [path for name in searched for path in (folder / "lift").rglob(name) if patient in path.read_text()]
+        assert found
+
+
 def test_labels_that_do_not_match_by_name_are_refused(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (folder / "drawn" / "manifest.csv").unlink()
     (folder / "drawn" / "non_infected").rename(folder / "drawn" / "clean")
@@ -358,6 +413,22 @@ def test_a_synthetic_copy_of_a_test_patient_is_kept_out_and_named(folder: Path) 
     for fold in make_folds(real, evolve(IMAGE, size=32), told.lift, 0):
         inside = "infected/smuggled.png" in source.of(1, fold).paths
         assert inside == (unit in real.units[fold.train])
+
+
+def test_a_synthetic_copy_of_photographs_of_two_patients_is_kept_where_both_are_trained_on(folder: Path) -> None:
+    told = settings(**{"data.path": str(folder / "drawn")})
+    drawn = read_labelled(folder / "drawn", told.data, ("infected", "non_infected"), Silent())
+    pixels = drawn.at(32)[[0, 0, 1, 2]]
+    pixels[1] = np.clip(pixels[1].astype(int) + 6, 0, 255)  # a near-duplicate of another patient's photograph
+    real = Real(pixels, drawn.labels[[0, 0, 1, 2]], np.arange(4), list("abcd"), ["p0", "p1", "p2", "p3"])
+    source = given(drawn, real, drawn.classes, 32, False)
+    copy = drawn.paths[0]
+    assert [one["patient"] for one in source.leaked() if one["path"] == copy] == ["p0", "p1"]
+    for train, rest, kept in (([1, 2], [0, 3], False), ([0, 2], [1, 3], False), ([0, 1], [2, 3], True)):
+        fold = Fold(*(np.array(part) for part in (train, rest[:1], rest[1:])))
+        assert (copy in source.of(1, fold).paths) == kept
+        fold = Fold(*(np.array(part) for part in (train, rest[1:], rest[:1])))
+        assert (copy in source.of(1, fold).paths) == kept
 
 
 @pytest.fixture

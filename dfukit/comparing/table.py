@@ -24,9 +24,11 @@ def result(
     """The content of compare.json.
 
     {"equal": {"time": "40m"}, "parts", "rounds": {"time": {contestant: {"seeds", "steps", "parameters",
-    "pictures_per_second", "validation", "scores": {key: {"value", "interval", "seeds", "n", "reason"}}}}}, "best",
-    "trials", "gan", "components", "citations"}. A value is the mean over seeds; its `interval` the mean of the seeds'
-    intervals, which cover the sampling of pictures and not another training; `seeds` their lowest and highest value.
+    "pictures_per_second", "validation", "scores": {key: {"value", "interval", "seeds", "n", "real_vs_real", "at_half",
+    "n_half", "reason"}}}}}, "best", "trials", "gan", "components", "citations"}. A value is the mean over seeds; its
+    `interval` the mean of the seeds' intervals, which cover the sampling of pictures and not another training; `seeds`
+    their lowest and highest value. `at_half` and `n_half` are there where the real set was halved: that mean, and not
+    the value, is compared with `real_vs_real`.
     """
     told: dict[str, dict[str, Any]] = {}
     for budget in rounds:
@@ -96,6 +98,9 @@ def _pooled(scores: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
             "n": entries[0]["n"],
             "reason": next((entry["reason"] for entry in entries if entry["reason"]), None),
         }
+        if all("at_half" in entry for entry in entries):
+            at_half = statistics.mean(entry["at_half"] for entry in entries)
+            pooled[key] |= {"at_half": at_half, "n_half": entries[0]["n_half"]}
     return pooled
 
 
@@ -141,7 +146,8 @@ def as_markdown(result: Mapping[str, Any]) -> str:
         f"{parts['test']} that nothing was chosen by (`@test`); {result['size']} pixels wide"
         + (f", and reduced to {result['smaller']}." if result["smaller"] else "."),
         "Brackets hold 95% intervals, which cover the sampling of pictures, and not another training. With several",
-        "seeds a value is their mean.",
+        "seeds a value is their mean. One half of the real set against the other is compared with what stands behind",
+        '"at half n", never with the value: most figures depend on how many pictures there are.',
         "",
         *(f"- {name}: {citation}" for name, citation in result["citations"].items()),
         "",
@@ -175,7 +181,8 @@ def _table(entries: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
     yield _row("pictures/s", ["", *(f"{one['pictures_per_second']:.1f}" for one in ended.values())])
     figures = [_figures(entry) for entry in ended.values()]
     for key in dict.fromkeys(key for one in figures for key, entry in one.items() if entry["value"] is not None):
-        floor = next((one[key]["real_vs_real"] for one in figures if key in one), None)
+        # A figure that was not halved has another reference: of the test part, the real set alone, or false alarms.
+        floor = next((one[key]["real_vs_real"] for one in figures if "at_half" in one.get(key, ())), None)
         yield _row(key, ["" if floor is None else f"{floor:.3g}", *(_cell(one.get(key)) for one in figures)])
 
 
@@ -209,4 +216,5 @@ def _cell(entry: Mapping[str, Any] | None) -> str:
     about = ["{:.3g} to {:.3g}".format(*entry["interval"])] if entry["interval"] else []
     if entry["seeds"][0] != entry["seeds"][1]:
         about.append("seeds {:.3g} to {:.3g}".format(*entry["seeds"]))
-    return f"{entry['value']:.3g}" + (f" ({'; '.join(about)})" if about else "")
+    at_half = f"; at half n {entry['at_half']:.3g}" if "at_half" in entry else ""
+    return f"{entry['value']:.3g}" + (f" ({'; '.join(about)})" if about else "") + at_half

@@ -36,10 +36,10 @@ def run(
 ) -> dict[str, Any]:
     """Train all arms in all folds, compare them on patients whom none of them saw, and answer.
 
-    Writes lift.json, whose content comes back, and lift-predictions.csv into the folder. Each network that is done is
-    written down there: in the same folder, the experiment goes on. `count_look` is told the digest of all scores before
-    they are judged, and returns what is written down of that look. Raises DataError for pictures that cannot carry it,
-    ConfigError where the folder holds another experiment, DivergedError where scores are no numbers.
+    Writes lift.json, whose content comes back, lift-predictions.csv and lift-patients.csv into the folder. Each network
+    that is done is written down there: in the same folder, the experiment goes on. `count_look` is told the digest of
+    all scores before they are judged, and returns what is written down of that look. Raises DataError for pictures that
+    cannot carry it, ConfigError where the folder holds another experiment, DivergedError where scores are no numbers.
     """
     if image.positive is None:
         raise DataError(f"there is one class only ({image.classes[0]}): there is nothing to classify")
@@ -47,13 +47,14 @@ def run(
     records = LiftDir(folder)
     records.begin(_design(config, real, image, source))
     folds = make_folds(real, image, config.lift, config.data.split_seed)
+    test_of = np.empty(len(real.labels), np.int64)
+    for number, parts in enumerate(folds):
+        test_of[parts.test] = number
+    records.write_patients(result.patients(real, image, test_of))
 
     # Labels that look wrong, by classifiers of other folds.
     progress.say("looking for labels that look wrong")
     colours = audits.colours(real.pixels)
-    test_of = np.empty(len(real.labels), np.int64)
-    for number, parts in enumerate(folds):
-        test_of[parts.test] = number
     doubts = audits.audit_real(colours, real.labels, real.units, test_of, len(image.classes))
 
     # Train.

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from fractions import Fraction
 
 import numpy as np
-from attrs import frozen
+from attrs import field, frozen
 
 from dfukit.component import ImageSpec
 from dfukit.errors import DataError
@@ -17,6 +18,8 @@ from dfukit.rows import Pixels, Rows
 from dfukit.sections import LiftSettings
 
 CHUNK = 256
+HANDS = 20
+"""Hands that are dealt at most for a validation part of a twentieth or more."""
 
 
 @frozen(eq=False)
@@ -32,6 +35,12 @@ class Real:
     paths: Sequence[str]
     patients: Sequence[str]
     """Names of the units."""
+    owners: Sequence[str] = field()
+    """The patient of each picture: of a unit of several patients, `patients` names one."""
+
+    @owners.default
+    def _(self) -> Sequence[str]:
+        return [self.patients[int(unit)] for unit in self.units]
 
     @classmethod
     def of(cls, images: ImageSet, size: int) -> Real:
@@ -39,7 +48,8 @@ class Real:
         names = [""] * (int(units.max()) + 1)
         for unit, group in zip(units, images.groups, strict=True):
             names[unit] = min(names[unit] or images.patients[int(group)], images.patients[int(group)])
-        return cls(images.at(size), images.labels, units, images.paths, names)
+        owners = [images.patients[int(group)] for group in images.groups]
+        return cls(images.at(size), images.labels, units, images.paths, names, owners)
 
     def fingerprint(self) -> str:
         """A digest of everything here but the patients' names."""
@@ -81,15 +91,26 @@ def make_folds(real: Real, image: ImageSpec, settings: LiftSettings, seed: int) 
     for number in range(settings.folds):
         outside = np.flatnonzero(test_of != number)
         # Patients outside the test part are dealt once more, and a share of these hands becomes the validation part.
-        hands = max(2, round(1 / settings.validation))
+        hands, chosen = validation_hands(settings.validation)
         hand_of = deal(counts, real.patients, outside, hands, seed + 1 + number)
-        training = outside[hand_of[outside] != 0]
+        in_validation = np.isin(hand_of[outside], chosen)
+        training = outside[~in_validation]
         if settings.training_share < 1:
             training = _some(counts, real.patients, training, settings.training_share, seed + 1 + number)
-        parts = [training, outside[hand_of[outside] == 0], np.flatnonzero(test_of == number)]
+        parts = [training, outside[in_validation], np.flatnonzero(test_of == number)]
         folds.append(Fold(*(np.flatnonzero(np.isin(real.units, part)) for part in parts)))
     check_folds(real, image, folds)
     return folds
+
+
+def validation_hands(share: float) -> tuple[int, list[int]]:
+    """How many hands are dealt, and which of them are the validation part: the share itself, or nearly.
+
+    The chosen ones begin with the first and are spread evenly, since a rare class may reach the first few hands alone.
+    """
+    nearest = Fraction(share).limit_denominator(HANDS) if share >= 1 / HANDS else Fraction(1, round(1 / share))
+    wanted, hands = nearest.numerator, nearest.denominator
+    return hands, [-(-place * hands // wanted) for place in range(wanted)]
 
 
 def deal(counts: np.ndarray, names: Sequence[str], units: np.ndarray, hands: int, seed: int) -> np.ndarray:

@@ -16,6 +16,7 @@ from dfukit.errors import ConfigError
 from dfukit.lift.arms import Outcome
 
 COLUMNS = ("picture", "patient", "label", "positive", "arm", "seed", "fold", "score")
+PATIENTS = ("picture", "patient", "number", "label", "fold")
 
 
 @frozen
@@ -32,6 +33,11 @@ class LiftDir:
     @property
     def predictions(self) -> Path:
         return self.path / "lift-predictions.csv"
+
+    @property
+    def patients(self) -> Path:
+        """Whose pictures the experiment uses, by name."""
+        return self.path / "lift-patients.csv"
 
     @property
     def design(self) -> Path:
@@ -77,11 +83,19 @@ class LiftDir:
 
     def write_predictions(self, rows: Iterable[tuple[Any, ...]]) -> None:
         """Out-of-fold scores with all their digits, so that every figure can be computed again."""
-        table = io.StringIO()
-        writer = csv.writer(table, lineterminator="\n")
-        writer.writerow(COLUMNS)
-        writer.writerows(rows)
-        rundir.write_text(self.predictions, table.getvalue())
+        _write(self.predictions, COLUMNS, rows)
+
+    def write_patients(self, rows: Iterable[tuple[Any, ...]]) -> None:
+        """A row for each real picture, before a network sees it: a patient who is removed must be found here."""
+        _write(self.patients, PATIENTS, rows)
+
+
+def _write(path: Path, columns: Iterable[str], rows: Iterable[tuple[Any, ...]]) -> None:
+    table = io.StringIO()
+    writer = csv.writer(table, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows(rows)
+    rundir.write_text(path, table.getvalue())
 
 
 def _difference(before: Any, now: Any) -> str:

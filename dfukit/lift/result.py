@@ -122,6 +122,13 @@ def compared(config: RunConfig, wanted: Sequence[Arm], tested: Mapping[str, Judg
     }
 
 
+def patients(real: Real, image: ImageSpec, test_of: np.ndarray) -> Iterator[tuple[Any, ...]]:
+    """The rows of lift-patients.csv: each real picture, whose it is, and the fold that tests on it, from 0."""
+    numbers = zip(real.units.tolist(), real.labels.tolist(), test_of.tolist(), strict=True)
+    for path, owner, (unit, label, fold) in zip(real.paths, real.owners, numbers, strict=True):
+        yield (path, owner, unit, image.classes[label], fold + 1)
+
+
 def rows(
     real: Real,
     image: ImageSpec,
@@ -166,6 +173,8 @@ def design(
         "training_share": config.lift.training_share,
         "training_pictures": [len(fold.train) for fold in folds],
         "training_patients": [len(np.unique(real.units[fold.train])) for fold in folds],
+        "validation_pictures": [len(fold.validation) for fold in folds],
+        "validation_patients": [len(np.unique(real.units[fold.validation])) for fold in folds],
         "synthetic_pictures": [len(fold.synthetic) for fold in done],
         "generator": generator,
     }

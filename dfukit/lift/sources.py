@@ -116,22 +116,23 @@ class Given:
 
     synthetic: Synthetic
     real: Real
-    shows: np.ndarray
-    """The unit whose photograph a picture nearly is, int64 [M], or -1."""
+    shows: Sequence[frozenset[int]]
+    """The units whose photographs each picture nearly is; for most pictures none."""
     about: str = UNKNOWN
 
     def of(self, number: int, fold: Fold) -> Synthetic:
-        training = self.real.units[fold.train]
-        return self.synthetic.take((self.shows < 0) | np.isin(self.shows, training))
+        training = set(self.real.units[fold.train].tolist())
+        return self.synthetic.take(np.array([units <= training for units in self.shows], bool))
 
     def facts(self) -> Mapping[str, Any]:
         return {"digest": digest_of(self.synthetic.pixels, self.synthetic.labels), "about": self.about}
 
     def leaked(self) -> list[dict[str, str]]:
-        """The pictures that are set aside wherever their patient is not in the training part."""
+        """The pictures that are set aside where a patient of theirs is not in the training part, for each patient."""
         return [
-            {"path": self.synthetic.paths[int(i)], "patient": self.real.patients[int(self.shows[i])]}
-            for i in np.flatnonzero(self.shows >= 0)
+            {"path": path, "patient": self.real.patients[unit]}
+            for path, units in zip(self.synthetic.paths, self.shows, strict=True)
+            for unit in sorted(units)
         ]
 
 
@@ -165,9 +166,11 @@ def given(images: ImageSet, real: Real, classes: Sequence[str], size: int, vouch
     return Given(synthetic, real, shown(real, synthetic), VOUCHED if vouched else UNKNOWN)
 
 
-def shown(real: Real, synthetic: Synthetic) -> np.ndarray:
-    """The unit of which each synthetic picture is a near-duplicate, int64 [M], or -1."""
+def shown(real: Real, synthetic: Synthetic) -> list[frozenset[int]]:
+    """The units of which each synthetic picture is a near-duplicate: several where their photographs are alike."""
     thumbnails = np.concatenate([resize(np.asarray(pixels), THUMBNAIL) for pixels in (real.pixels, synthetic.pixels)])
     cluster = clusters(thumbnails)
-    of_real = dict(zip(cluster[: len(real.labels)].tolist(), real.units.tolist(), strict=True))
-    return np.array([of_real.get(int(one), -1) for one in cluster[len(real.labels) :]], np.int64)
+    of_real: dict[int, frozenset[int]] = {}
+    for one, unit in zip(cluster[: len(real.labels)].tolist(), real.units.tolist(), strict=True):
+        of_real[one] = of_real.get(one, frozenset()) | {unit}
+    return [of_real.get(one, frozenset()) for one in cluster[len(real.labels) :].tolist()]

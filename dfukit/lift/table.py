@@ -75,9 +75,9 @@ class Lift:
             f"{sum(synthetic['flagged'])} of {sum(synthetic['n'])} synthetic pictures do not look like their class, "
             f"{sum(synthetic['set_aside'])} were set aside"
         )
-        if leaked := self.result["leaked"]:
+        if leaked := list(dict.fromkeys(one["path"] for one in self.result["leaked"])):
             lines.append(
-                f"{len(leaked)} synthetic pictures are near-duplicates of real ones ({leaked[0]['path']}, ...): kept "
+                f"{len(leaked)} synthetic pictures are near-duplicates of real ones ({leaked[0]}, ...): kept "
                 "out of the folds that test those patients"
             )
         return lines

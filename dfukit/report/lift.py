@@ -112,7 +112,8 @@ def _labels(table: Table) -> list[str]:
         f"not look like their class; {count(sum(synthetic['set_aside']))} were set aside",
     ]
     if table["leaked"]:
-        lines.append(f"{plural(len(table['leaked']), 'synthetic picture')} nearly show a real one")
+        shown = len({one["path"] for one in table["leaked"]})
+        lines.append(f"{plural(shown, 'synthetic picture')} nearly show a real one")
     return lines
 
 
