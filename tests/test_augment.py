@@ -67,8 +67,26 @@ def test_wound_brings_in_no_black_corners() -> None:
     torch.testing.assert_close(changed, white)
 
 
+STILL = dict.fromkeys(("rotation", "horizontal_flip", "vertical_flip", "zoom", "contrast"), 0.0)
+
+
+def test_wound_flips_the_way_it_is_told(images: torch.Tensor) -> None:
+    for setting, axis in (("horizontal_flip", 3), ("vertical_flip", 2)):
+        flipping = build("wound", **STILL | {setting: 1.0})
+        changed = flipping.forward(images, flipping.draw(6, Step(0, 0)))
+        torch.testing.assert_close(changed, images.flip(axis), atol=1e-5, rtol=0)
+
+
+def test_wound_zooms_both_in_and_out() -> None:
+    square = torch.zeros(64, 3, 16, 16)
+    square[..., 4:12, 4:12] = 1.0
+    zooming = build("wound", **STILL | {"zoom": 0.3})
+    area = zooming.forward(square, zooming.draw(64, Step(0, 0))).mean((1, 2, 3))
+    assert area.min() < 0.2 < 0.25 < 0.3 < area.max()
+
+
 def test_wound_with_everything_at_zero_changes_nothing(images: torch.Tensor) -> None:
-    still = build("wound", rotation=0.0, horizontal_flip=0.0, vertical_flip=0.0, zoom=0.0, contrast=0.0)
+    still = build("wound", **STILL)
     torch.testing.assert_close(still.forward(images, still.draw(6, Step(0, 0))), images, atol=1e-5, rtol=0)
 
 

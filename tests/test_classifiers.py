@@ -85,6 +85,27 @@ def test_in_eval_mode_a_score_repeats_and_ignores_the_rest_of_the_batch(name: st
     torch.testing.assert_close(together, alone, atol=1e-5, rtol=1e-4)
 
 
+def test_a_backbone_sees_pictures_normalised_as_its_weights_expect(monkeypatch: pytest.MonkeyPatch) -> None:
+    network = build("timm_lstm").eval()
+    seen: list[torch.Tensor] = []
+    forward = network.backbone.forward_features
+    monkeypatch.setattr(network.backbone, "forward_features", lambda images: (seen.append(images), forward(images))[1])
+    for colour in (network.mean, network.mean + network.std):
+        network(colour.expand(2, 3, 32, 32))
+    torch.testing.assert_close(seen[0], torch.zeros(2, 3, 32, 32), atol=1e-6, rtol=0)
+    torch.testing.assert_close(seen[1], torch.ones(2, 3, 32, 32), atol=1e-6, rtol=0)
+
+
+def test_a_critic_sees_pictures_from_minus_one_to_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    network = build("critic_lstm").eval()
+    seen: list[torch.Tensor] = []
+    features = network.critic.features
+    monkeypatch.setattr(network.critic, "features", lambda images: (seen.append(images), features(images))[1])
+    network(torch.stack([torch.zeros(3, 32, 32), torch.ones(3, 32, 32)]))
+    (images,) = seen
+    assert [picture.unique().tolist() for picture in images] == [[-1.0], [1.0]]
+
+
 @pytest.mark.parametrize("name", QUICK)
 def test_eight_pictures_are_learnt_by_heart(name: str) -> None:
     network = build(name, dropout=0.0).train()

@@ -34,6 +34,16 @@ def test_without_positive_pictures_there_is_no_operating_point() -> None:
     assert "no positive picture" in str(chosen.reason)
 
 
+def test_a_picture_whose_score_is_the_threshold_is_called_positive() -> None:
+    labels, score, groups = made_up()
+    threshold = clinical.choose_threshold(labels, score, 0.7).value
+    assert threshold is not None
+    assert threshold in score[labels]
+    found = clinical.at_threshold(labels, score, groups, threshold, 0.0)
+    assert found["tpr"]["value"] == (score[labels] >= threshold).mean() >= 0.7
+    assert found["ppv"]["n"] == (score >= threshold).sum()
+
+
 def test_predictive_values_at_the_pictures_own_prevalence_are_plain_shares() -> None:
     labels, score, groups = made_up()
     found = clinical.at_threshold(labels, score, groups, 0.5, 0.0)

@@ -38,6 +38,14 @@ def test_a_group_has_the_figures_of_its_pictures_alone() -> None:
     assert figures["south"]["real"]["threshold"] == 0.6
 
 
+def test_a_picture_whose_score_is_the_threshold_is_called_positive() -> None:
+    scored = made_up()
+    lowest = float(scored.score[scored.labels].min())
+    figures = found({"site": ["one"] * 120}, scored, lowest)["site"]["one"]["real"]
+    assert figures["tpr"]["value"] == 1.0
+    assert figures["fpr"]["value"] == (scored.score[~scored.labels] >= lowest).mean()
+
+
 def test_a_groups_figures_do_not_depend_on_the_other_groups() -> None:
     scored = made_up()
     two = found({"site": ["a"] * 60 + ["b"] * 60, "sex": ["f"] * 120}, scored)

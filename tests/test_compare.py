@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dfukit import ConfigError, phantom
+from dfukit import ConfigError, Interrupted, phantom
 from dfukit.comparing import read_contestants, table
+from dfukit.comparing.experiment import compare
 from dfukit.comparing.judging import check_smaller, reduced
 from dfukit.comparing.trials import Trial, train
 from dfukit.progress import Silent
@@ -324,6 +325,23 @@ def test_all_see_equally_many_pictures_and_one_that_fails_does_not_end_the_other
         "pictures",
         "samples-equal-pictures.png",
     }
+
+
+def test_a_critic_with_more_steps_to_a_turn_makes_fewer_turns_at_equal_pictures(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    planned: list[Trial] = []
+
+    def stop(trials: list[Trial], *others: object) -> None:
+        planned.extend(trials)
+        raise Interrupted("seen enough")
+
+    monkeypatch.setattr("dfukit.comparing.trials.train", stop)
+    few = {"data.phantom_patients": 12, "data.phantom_pictures": 1}
+    contestants = read_contestants(["lstm_wgan", "lstm_wgan,loss.critic_steps=2"], preset=SMOKE, shared=few)
+    with pytest.raises(Interrupted):
+        compare(contestants, tmp_path, pictures=32)
+    assert [trial.settings["gan"]["steps"] for trial in planned] == [4, 2]
 
 
 def rows_of(folder: Path) -> list[str]:

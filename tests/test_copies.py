@@ -155,7 +155,7 @@ def test_the_original_of_a_copy_and_what_was_done_to_it_are_named(sets: Sets) ->
     assert [(one.fake, one.real) for one in score.found] == [(i, 7) for i in range(5)]
     first, second, third, fourth, fifth = (one.how for one in score.found)
     assert (first, second, third, fourth) == ("identical", "mirrored", "cropped", "nearly identical")
-    assert fifth in ("brighter", "darker")
+    assert fifth == ("brighter" if copies[4].mean() > pixels[7].mean() else "darker")
     assert score.distances is not None
     assert score.distances[:5].max() < score.distances[5:].min()
 
@@ -173,6 +173,15 @@ def smooth(rng: np.random.Generator, n: int) -> np.ndarray:
     """Random pictures uint8 [n, 3, 32, 32] with nothing finer than 8 pixels."""
     coarse = [Image.fromarray(one) for one in rng.integers(0, 256, (n, 4, 4, 3), np.uint8)]
     return chw(np.stack([np.asarray(one.resize((32, 32), Image.Resampling.BICUBIC)) for one in coarse]))
+
+
+def test_a_brighter_copy_is_called_brighter_and_a_darker_one_darker() -> None:
+    rng = np.random.default_rng(0)
+    real, others = smooth(rng, 60), smooth(rng, 20)
+    lit = [(picture * gain).clip(0, 255).astype(np.uint8) for picture, gain in zip(real, (1.15, 0.85), strict=False)]
+    fake = View(pixels=np.concatenate([np.stack(lit), others]))
+    score = Copies(QUICK).measure(View(pixels=real, groups=np.arange(60)), fake, rng)["copies"]
+    assert [(one.real, one.how) for one in score.found] == [(0, "brighter"), (1, "darker")]
 
 
 def test_what_it_says_in_a_sentence() -> None:
@@ -292,6 +301,27 @@ def test_a_copy_in_feature_space_is_flagged_though_its_pixels_say_nothing() -> N
     made[4] = train[9] + 1e-3
     score = Copies(QUICK).measure(View(train, None, pixels), View(made, None, other), rng)["copies"]
     assert [(one.fake, one.real, one.how) for one in score.found] == [(4, 9, "alike in features")]
+
+
+def test_held_out_pictures_that_lie_nearer_lower_both_thresholds() -> None:
+    rng = np.random.default_rng(0)
+    pixels, others, made = smooth(rng, 60), smooth(rng, 20), smooth(rng, 20)
+    train, unseen = features(rng, 60), features(rng, 20)
+    real = View(train, None, pixels, groups=np.arange(60))
+    nearer = View(  # not so near that they pass for the same patients'
+        0.55 * train[:20] + 0.45 * unseen,
+        None,
+        (0.55 * pixels[:20] + 0.45 * others).astype(np.uint8),
+        groups=100 + np.arange(20),
+    )
+    settings = evolve(QUICK, false_alarms=0.001)
+    alone, beside = (
+        Copies(settings).measure(view, View(features(rng, 20), None, made), rng)["copies"].details
+        for view in (real, evolve(real, held_out=nearer))
+    )
+    assert beside["calibrated_on"] == "60 training pictures against those of other patients, and 20 held-out pictures"
+    for space in ("pixels", "features"):
+        assert beside["thresholds"][space] < 0.9 * alone["thresholds"][space]
 
 
 def test_false_alarms_are_held_out_pictures_below_either_threshold() -> None:

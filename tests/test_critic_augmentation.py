@@ -134,6 +134,46 @@ def test_cutout_covers_at_most_a_quarter_with_grey() -> None:
     assert ((changed == 0.5) | (changed == 1.0)).all()
 
 
+def only(change: int, far: dict[int, float]) -> Tensor:
+    """What ADA draws where it makes one of its eight kinds of change alone, as far as `far` says (0.5: not at all)."""
+    made, how_far = torch.ones(1, 8), torch.full((1, 9), 0.5)
+    made[:, change] = 0.0
+    for place, value in far.items():
+        how_far[:, place] = value
+    return torch.cat([made, how_far], dim=1)
+
+
+def quarter_turns(images: Tensor) -> list[Tensor]:
+    """To either side."""
+    return [torch.rot90(images, quarters, (2, 3)) for quarters in (1, 3)]
+
+
+def test_ada_rotates_by_degrees_and_by_quarters() -> None:
+    images = some(1)
+    half_of_180 = build("ada", **KINDS["ada"] | {"rotation": 180.0}).forward(images, only(2, {2: 0.75}))
+    assert any(torch.allclose(half_of_180, turned, atol=1e-4) for turned in quarter_turns(images))
+    a_quarter = build("ada", **KINDS["ada"]).forward(images, only(1, {1: 0.25}))
+    assert any(torch.allclose(a_quarter, turned, atol=1e-4) for turned in quarter_turns(images))
+
+
+def test_ada_shifts_by_a_share_of_the_width() -> None:
+    images = some(1)
+    half_of_two_pixels = build("ada", **KINDS["ada"] | {"translation": 2 / 16})
+    moved = half_of_two_pixels.forward(images, only(4, {4: 0.75}))
+    assert torch.allclose(moved[..., 1:], images[..., :-1], atol=1e-4)
+
+
+def test_each_strength_of_colour_is_that_of_its_own_change() -> None:
+    """At full strength, as far down as it goes: grey without contrast, and without saturation."""
+    images = some(1)
+    flat = build("ada", **KINDS["ada"] | {"contrast": 1.0}).forward(images, only(7, {8: 0.0}))
+    assert torch.allclose(flat, images.mean().expand_as(images), atol=1e-4)
+    params = torch.full((1, 7), 0.5)
+    params[:, 1] = 0.0
+    grey = build("diffaugment", **KINDS["diffaugment"] | {"saturation": 1.0}).forward(images, params)
+    assert torch.allclose(grey, images.mean(1, keepdim=True).expand_as(images), atol=1e-5)
+
+
 def test_nothing_is_changed_before_the_critic_overfits() -> None:
     images = some()
     fresh = registry.load().choose("augmentation", "ada", {}).build(IMAGE)

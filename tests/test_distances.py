@@ -14,6 +14,7 @@ import torch
 from attrs import evolve
 from mobilenet_features import example_extractor, features_of_crops, outputs_of_crops
 from PIL import Image
+from scipy.stats import t
 from torch_fidelity.metric_fid import fid_features_to_statistics, fid_statistics_to_metric
 from torch_fidelity.metric_isc import isc_features_to_metric
 from torch_fidelity.metric_kid import kid_features_to_metric
@@ -151,6 +152,14 @@ def test_the_inception_score_stands_beside_that_of_the_real_set(rng: np.random.G
     assert score.value is not None
     assert score.real_vs_real > score.value > 1
     assert metric.measure(real, fake.take(range(15)), rng)["inception_score"].value is None
+
+
+def test_the_interval_of_the_inception_score_is_students_over_its_splits(rng: np.random.Generator) -> None:
+    view = View(logits=rng.normal(size=(100, 8)))
+    score = InceptionScore(InceptionScoreSettings(splits=5)).measure(view, view, rng)["inception_score"]
+    each = inception_scores(view.logits, 5)
+    half = t.ppf(0.975, 5 - 1) * each.std(ddof=1) / np.sqrt(5)
+    assert score.interval == pytest.approx((each.mean() - half, each.mean() + half))
 
 
 def test_the_interval_of_the_inception_score_covers_its_mean_in_about_95_percent(rng: np.random.Generator) -> None:

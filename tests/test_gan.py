@@ -148,6 +148,14 @@ def test_the_loop_needs_no_special_case_for_a_part(tmp_path: Path, parts: dict[s
     assert all("wasserstein" in event for event in events if "critic_loss" in event)
 
 
+def test_the_logged_wasserstein_distance_is_the_score_of_real_pictures_less_that_of_fakes(tmp_path: Path) -> None:
+    train(tmp_path, small())
+    logged = [event for event in RunDir(tmp_path).events() if "wasserstein" in event]
+    assert logged
+    for event in logged:
+        assert event["wasserstein"] == pytest.approx(event["critic_real"] - event["critic_fake"], abs=1e-4)
+
+
 def test_the_auxiliary_task_is_done_once_for_each_critic_step(tmp_path: Path) -> None:
     parts = {"critic": part("critic", "ReconstructingCritic"), "loss": part("loss", "RelativisticLoss")}
     assert train(tmp_path, small(**parts)).critic.tasks == 4
@@ -293,6 +301,14 @@ def test_an_alarm_rings_when_the_critic_tells_training_from_validation_pictures(
     assert alike.alarms == {}
 
 
+def test_after_an_evaluation_the_critic_trains_on(tmp_path: Path) -> None:
+    critic = Brightness().train()
+    watching = judge(tmp_path, training=200, validation=200)
+    watching.at = 1
+    watching.evaluate(Painter(1.0), critic)
+    assert critic.training
+
+
 def test_a_critic_with_batch_norm_is_asked_by_the_statistics_of_each_batch(tmp_path: Path) -> None:
     """As it was trained; these hide how bright a batch is, which its running statistics would show."""
 
@@ -338,6 +354,13 @@ def test_the_average_moves_towards_the_weights() -> None:
     expected = 0.9 * mine.weight.detach().clone() + 0.1 * theirs.weight.detach()
     average.move(mine, theirs, 0.9)
     assert torch.allclose(mine.weight, expected)
+
+
+def test_the_average_has_the_statistics_of_the_weights_in_training() -> None:
+    mine, theirs = nn.BatchNorm1d(2), nn.BatchNorm1d(2)
+    nn.init.constant_(theirs.running_mean, 3.0)
+    average.move(mine, theirs, 0.9)
+    assert mine.running_mean.tolist() == [3.0, 3.0]
 
 
 def test_randomness_is_a_function_of_seed_step_and_purpose() -> None:

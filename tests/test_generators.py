@@ -17,7 +17,10 @@ import dfukit
 from dfukit import ConfigError, Interrupted, config, hardware, plan, provenance, registry, sheets
 from dfukit.adversaries import Adversaries
 from dfukit.cli import main
+from dfukit.images import Split
 from dfukit.rundir import RunDir
+from dfukit.sample import spread
+from dfukit.synthetic import draw_samples
 from dfukit.verify import verify
 
 TRAININGS = {"reference": {}, **OTHERS}
@@ -125,10 +128,26 @@ def test_the_command_line_truncates(trained: RunDir, tmp_path: Path, monkeypatch
         assert np.array_equal(np.asarray(picture), expected.pixels[0])
 
 
-def test_a_run_truncates_as_it_is_told() -> None:
+def test_a_run_truncates_as_it_is_told(tmp_path: Path) -> None:
+    trained, nobody = small_gan.train(tmp_path, **{"gan.steps": 1}), np.zeros(0, np.int64)
+    told = small_gan.small(**{"sample.truncation": 0.5, "sample.count": 3})
+    drawn = draw_samples(told, RunDir(tmp_path), trained, Split(nobody, nobody, nobody))
+    assert drawn.truncation == 0.5
+    expected = dfukit.load_generator(tmp_path).sample(3, seed=drawn.seed, truncation=0.5)
+    assert np.array_equal(drawn.pixels, expected.pixels)
+
+
+def test_a_run_truncates_nothing_unless_it_is_told_and_never_to_nothing() -> None:
     assert config.resolve(registry.load()).sample.truncation == 1.0
     with pytest.raises(ConfigError, match=r"sample\.truncation must be above 0\.0, got 0\.0"):
         config.resolve(registry.load(), settings={"sample.truncation": 0})
+
+
+@pytest.mark.parametrize("share", [0.7, 0.5, 0.08])
+def test_any_first_pictures_of_two_classes_have_their_shares(share: float) -> None:
+    labels = spread(100, [share, 1 - share])
+    drawn, wanted = np.cumsum(labels == 0), share * np.arange(1, 101)
+    assert np.abs(drawn - wanted).max() <= 0.5 + 1e-9
 
 
 def test_the_class_sheet_has_a_row_for_each_class_and_a_latent_for_each_column(trained: RunDir) -> None:

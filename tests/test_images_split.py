@@ -200,3 +200,30 @@ def test_a_column_without_test_pictures_is_an_error() -> None:
     made = image_set(np.zeros(6, np.int64), np.arange(6), np.arange(6) % 2)
     with pytest.raises(DataError, match="the split column of the manifest leaves the test part empty"):
         images.make_split(made, DataSettings())
+
+
+def test_the_split_of_a_run_is_read_again_on_the_same_pictures(tmp_path: Path) -> None:
+    made = image_set(np.zeros(20, np.int64), np.arange(20))
+    split = images.make_split(made, DataSettings())
+    images.write_split(tmp_path / "split.csv", made, split)
+    assert np.array_equal(parts_of(images.read_split(tmp_path / "split.csv", made)), parts_of(split))
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (np.where(np.arange(20) == 7, 99, np.arange(20)), r"7\.png has changed since mine was made"),
+        (np.arange(21), r"20\.png is new since mine was made"),
+        (np.arange(19), r"19\.png is gone since mine was made"),
+    ],
+)
+def test_pictures_that_changed_came_or_went_since_a_run_was_made_are_named(
+    tmp_path: Path, content: np.ndarray, said: str
+) -> None:
+    table = tmp_path / "mine" / "split.csv"
+    made = image_set(np.zeros(20, np.int64), np.arange(20))
+    table.parent.mkdir()
+    images.write_split(table, made, images.make_split(made, DataSettings()))
+    others = image_set(np.zeros(len(content), np.int64), np.arange(len(content)), content=content)
+    with pytest.raises(DataError, match=said):
+        images.read_split(table, others)

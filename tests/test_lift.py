@@ -1,4 +1,4 @@
-"""Do the synthetic pictures help? The experiment: its folds, its answers, what it refuses, and how it goes on."""
+"""Do the synthetic pictures help? The experiment: what it answers, its folds, what it refuses, and how it goes on."""
 
 from __future__ import annotations
 
@@ -22,8 +22,7 @@ from dfukit import cli, phantom, pipeline, registry, rundir
 from dfukit.config import RunConfig
 from dfukit.errors import ConfigError, DataError, DivergedError, Interrupted
 from dfukit.images import make_split, write_split
-from dfukit.lift import Lift, answer, arms, experiment, figures
-from dfukit.lift.figures import Judged
+from dfukit.lift import arms, experiment
 from dfukit.lift.folds import Fold, Real, check_folds, make_folds
 from dfukit.lift.sources import Synthetic, given, read_labelled
 from dfukit.progress import Silent
@@ -72,97 +71,6 @@ def test_of_twenty_experiments_at_least_seventeen_answer_right_and_none_the_oppo
     answers = [ask(tmp_path / str(seed), seed, source, **changed)["answer"] for seed in range(20)]
     assert sum(one in right for one in answers) >= 17, answers
     assert never not in answers
-
-
-@pytest.mark.parametrize(
-    ("interval", "told"),
-    [
-        ((0.001, 0.02), "better"),
-        ((-0.2, -0.1), "worse"),
-        ((-0.02, 0.03), "no difference larger than 0.03"),
-        ((-0.06, 0.06), "too few patients to tell"),
-        (None, "too few patients to tell"),
-    ],
-)
-def test_the_four_answers(interval: tuple[float, float] | None, told: str) -> None:
-    found = answer.verdict(answer.Estimate(0.01, interval, 0.01, 0.01), 0.03, 100)
-    assert found["answer"] == told
-    # Half a width of 0.06 falls to 0.03 with four times the patients.
-    assert found["patients_needed"] == (400 if interval == (-0.06, 0.06) else None)
-
-
-@pytest.mark.parametrize(("low", "high"), [(-0.033, 0.002), (-0.05, 0.03), (-0.01, 0.04)])
-def test_the_patients_that_it_would_take_settle_the_question(low: float, high: float) -> None:
-    asked = answer.verdict(answer.Estimate(0.0, (low, high), 0.01, 0.01), 0.03, 500)
-    narrower = (500 / asked["patients_needed"]) ** 0.5
-    middle, half = (low + high) / 2, (high - low) / 2 * narrower
-    settled = answer.verdict(answer.Estimate(middle, (middle - half, middle + half), 0.01, 0.01), 0.03, 500)
-    assert asked["answer"] == "too few patients to tell"
-    assert settled["patients_needed"] is None
-
-
-# Figures.
-
-
-def made_up(seed: int, folds: int = 2, seeds: int = 2) -> Judged:
-    rng = np.random.default_rng(seed)
-    labels = rng.random(60) < 0.4
-    scores = np.round(1 / (1 + np.exp(-(rng.normal(size=(seeds, 60)) + labels))), 2)
-    return Judged(labels, np.arange(60) // 2 % folds, np.arange(60) // 2, scores)
-
-
-def test_figures_of_one_fold_are_those_of_everybody() -> None:
-    tested = made_up(0, folds=1, seeds=1)
-    counted = figures.count({"real": tested}, 0.9, 100, 0)["real"]
-    scores = tested.scores[0]
-    assert counted["auroc"].value == pytest.approx(roc_auc_score(tested.labels, scores))
-    surprise = -np.log(np.where(tested.labels, scores, 1 - scores))
-    assert counted["log_loss"].value == pytest.approx(surprise.mean())
-    negative = scores[~tested.labels]
-    allowed = [cut for cut in np.unique(scores) if (negative >= cut).mean() <= 0.1 + 1e-9]
-    assert counted["recall"].value == pytest.approx((scores[tested.labels] >= min(allowed)).mean())
-
-
-def test_scores_are_compared_within_a_fold_and_seed_only() -> None:
-    tested = made_up(0)
-    shifted = evolve(tested, scores=tested.scores * np.where(tested.folds == 0, 0.5, 1.0))
-    first, second = (figures.count({"a": one}, 0.9, 100, 0)["a"] for one in (tested, shifted))
-    assert first["auroc"].value == second["auroc"].value
-    assert first["recall"].value == second["recall"].value
-
-
-def test_where_the_seeds_make_the_width_more_of_them_come_first(tmp_path: Path) -> None:
-    result = ask(tmp_path, 0, copies, **{**QUICK, "lift.seeds": 2, "classify.lr": 0.5})
-    spread = result["difference"]["standard_error"]
-    assert result["more_seeds_first"] == (spread["seeds"] > spread["patients"])
-    told = Lift(
-        tmp_path, {**result, "answer": "too few patients to tell", "patients_needed": 9, "more_seeds_first": True}
-    )
-    assert "more of these (--seeds) come first" in told.as_text()
-
-
-def test_an_arm_against_itself_differs_by_nothing_and_says_how_sure_that_is() -> None:
-    tested = made_up(0)
-    counted = figures.count({"a": tested, "b": tested}, 0.9, 100, 0)
-    found = answer.difference_of(counted["a"]["auroc"], counted["b"]["auroc"], tested, "auroc")
-    assert found.value == 0
-    assert found.interval is not None
-    assert found.interval[1] > 0.1  # a dozen patients of the rarer side, and none that differed
-    assert answer.verdict(found, 0.03, 30)["answer"] == "too few patients to tell"
-
-
-def test_seeds_that_disagree_widen_the_interval() -> None:
-    calm, wild = made_up(0), made_up(0)
-    reference = evolve(calm, scores=np.repeat(calm.scores[:1], 2, 0))
-    calm = evolve(calm, scores=np.repeat(made_up(1).scores[:1], 2, 0))
-    wild = evolve(wild, scores=np.stack([made_up(1).scores[0], 1 - made_up(1).scores[0]]))
-    counted = figures.count({"a": reference, "calm": calm, "wild": wild}, 0.9, 100, 0)
-    steady, jumpy = (
-        answer.difference_of(counted["a"]["auroc"], counted[name]["auroc"], reference, "auroc")
-        for name in ("calm", "wild")
-    )
-    assert steady.from_seeds == 0
-    assert jumpy.from_seeds > 0.05
 
 
 # The experiment.

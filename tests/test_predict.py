@@ -199,6 +199,15 @@ def test_phantoms_are_like_the_training_set_and_noise_and_text_are_not(clinic: C
     assert all((one.distance > 1) == one.unlike for one in like if one.distance is not None)
 
 
+def test_what_is_unlike_is_measured_on_the_validation_part(clinic: Clinic) -> None:
+    network, _ = weights.read(clinic.run.classifier_weights, "classifier")
+    pixels = clinic.images.at(clinic.image.size)
+    known = likeness.fit(network, pixels[clinic.split.train], pixels[clinic.split.validation], CPU)
+    assert known is not None
+    kept = weights.read_beside(clinic.run.classifier_weights)
+    assert float(kept["likeness.limit"]) == pytest.approx(known.limit, rel=1e-4)
+
+
 def test_weights_hold_no_feature_of_a_single_picture(clinic: Clinic) -> None:
     kept = weights.read_beside(clinic.run.classifier_weights)
     assert {name: tensor.ndim for name, tensor in kept.items()} == {

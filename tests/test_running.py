@@ -21,10 +21,22 @@ from attrs import evolve
 from small_gan import Signal
 
 import dfukit
-from dfukit import ConfigError, DataError, DfukitError, Interrupted, WeightsError, checkpoint, extension, rundir
+from dfukit import (
+    ConfigError,
+    DataError,
+    DfukitError,
+    Interrupted,
+    WeightsError,
+    checkpoint,
+    extension,
+    rundir,
+    schedule,
+    weights,
+)
 from dfukit.interrupt import continued_by
 from dfukit.progress import Lines
 from dfukit.rundir import RunDir
+from dfukit.sections import GanSettings
 from dfukit.world import ALONE
 
 TINY = {"run.threads": 1, "run.precision": "fp32", "classifier.lstm_hidden": 16, "gan.steps": 8, "gan.patience": 0}
@@ -91,6 +103,38 @@ def test_a_run_is_extended_by_a_time(short: RunDir, tmp_path: Path) -> None:
     extended = dfukit.run(resume=copied(short, tmp_path).path, extend="2s").folder
     assert json.loads(extended.training.read_text())["steps"] > 8
     assert settings_of(extended)["budget"] == ""
+
+
+def test_an_extension_by_a_time_has_all_of_it_however_long_the_run_took_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small_gan.train(tmp_path, **{"gan.steps": 2})
+    checkpoints = RunDir(tmp_path).checkpoints
+    last = checkpoint.newest(checkpoints, lambda text: pytest.fail(text))
+    assert last is not None
+    a_day = 86_400.0
+    checkpoint.write(checkpoints, evolve(last, judge={**last.judge, "elapsed": a_day}))
+    told: list[float] = []
+
+    def fit(settings: GanSettings, done: int, left: float, step: float, evaluation: float) -> GanSettings:
+        told.append(left)
+        return evolve(settings, steps=done + 1, budget="")
+
+    monkeypatch.setattr(schedule, "fit", fit)
+    monkeypatch.setattr("dfukit.gan.WARM_UP_SECONDS", 0.0)
+    assert small_gan.train(tmp_path, **{"gan.budget": "1h"}).summary["steps"] == 3
+    assert told == [pytest.approx(3600, abs=600)]  # less what the measurement took
+
+
+def test_a_run_that_was_asked_to_stop_trains_on_when_it_is_extended(tmp_path: Path) -> None:
+    run = RunDir(tmp_path)
+    summary = small_gan.train(tmp_path, Signal(3, run.stop.touch)).summary
+    assert (summary["steps"], summary["stopped"]) == (3, "asked to stop")
+    rundir.write_json(run.training, summary)
+    run.stop.touch()  # asked once more when it had ended
+    made = extension.extend(small_gan.small(), run, "4", ALONE)
+    assert not run.stop.exists()
+    assert small_gan.train(tmp_path, **{"gan.steps": made.gan.steps}).summary["steps"] == 3 + 4
 
 
 def test_an_extended_run_keeps_no_pictures_of_the_generator_before(short: RunDir, tmp_path: Path) -> None:
@@ -160,6 +204,15 @@ def test_a_run_starts_from_the_weights_of_another(short: RunDir, tmp_path: Path)
     for name, parameter in run.generator().network.named_parameters():
         assert torch.allclose(parameter, theirs[name], atol=1e-6), name
     assert json.loads(run.folder.training.read_text())["steps"] == 1
+
+
+def test_a_critic_starts_from_the_weights_of_another_too(tmp_path: Path) -> None:
+    small_gan.train(tmp_path / "other", **{"gan.steps": 2})
+    still = {"gan.steps": 1, "gan.lr_generator": 1e-12, "gan.lr_critic": 1e-12}
+    mine = small_gan.train(tmp_path / "mine", **{"gan.start_from": str(tmp_path / "other"), **still}).critic
+    theirs = dict(weights.read(RunDir(tmp_path / "other").critic_weights, "critic")[0].named_parameters())
+    for name, parameter in mine.named_parameters():
+        assert torch.allclose(parameter, theirs[name], atol=1e-6), name
 
 
 def test_a_run_that_started_from_another_no_longer_needs_it(short: RunDir, tmp_path: Path) -> None:

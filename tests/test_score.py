@@ -21,12 +21,13 @@ from dfukit import registry as registries
 from dfukit.config import resolve
 from dfukit.errors import ConfigError, DataError
 from dfukit.images import make_split, write_split
+from dfukit.interfaces import Step, View
 from dfukit.pretrained import KNOWN
 from dfukit.progress import Silent
 from dfukit.registry import Registry
 from dfukit.rows import Rows
 from dfukit.rundir import write_toml
-from dfukit.scoring import as_text, choose_extractor, score_folders, stopping_distance
+from dfukit.scoring import StoppingDistance, as_text, choose_extractor, score_folders, stopping_distance
 
 SHAPE = {"value", "n", "interval", "real_vs_real", "reason"}
 
@@ -196,6 +197,18 @@ def test_the_stopping_distance_falls_as_pictures_come_nearer() -> None:
         near, blend = pictures(1, 20), (0.6 * pictures(1, 20) + 0.4 * noise(1, 20)).astype(np.uint8)
         assert distance.measure(near)[0] < distance.measure(blend)[0] < distance.measure(noise(1, 20))[0]
         assert distance.measure(near) == distance.measure(near)
+
+
+def test_the_stopping_distance_has_the_standard_error_of_the_metrics_own_interval() -> None:
+    real, fake = pictures(0, 40), pictures(1, 30)
+    chosen, compute = registries.load().choose("metric", "kd", {}), CPU
+    value, error = StoppingDistance(chosen, "colour", Colour(None), real, compute, Step(0, 0)).measure(fake)
+    views = (View(features=pixels.astype(np.float32).mean((1, 2)).astype(float)) for pixels in (real, fake))
+    own = chosen.build().measure(*views, np.random.default_rng(0))["kd"]
+    assert own.interval is not None
+    assert error > 0
+    assert value == pytest.approx(own.value, rel=1e-3)
+    assert (value - 1.96 * error, value + 1.96 * error) == pytest.approx(own.interval, rel=1e-3)
 
 
 def test_validation_pictures_are_first_read_when_a_distance_is_measured() -> None:

@@ -7,7 +7,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy.stats import t
 from scoring_parts import Views, noise, pictures, scores_of, with_ours
+
+from dfukit.interfaces import View
+from dfukit.scoring.halvings import HALVINGS, Halved, halvings
 
 
 @pytest.fixture(autouse=True)
@@ -96,6 +100,21 @@ def test_halves_are_the_same_whichever_other_metrics_are_measured() -> None:
     alone = colours(REAL, FAKE, "kd", labels=LABELS, classes=("good", "dark"))
     among = colours(REAL, FAKE, "fd", "views", "kd", labels=LABELS, classes=("good", "dark"))
     assert among["kd[colour]"] == alone["kd[colour]"]
+
+
+def test_halves_share_no_picture_and_meet_as_many_fakes_or_half_of_the_fakes() -> None:
+    real, fake = View(features=np.zeros((40, 2))), View(features=np.zeros((100, 2)))
+    made = list(halvings(real, fake, 10, np.random.default_rng(0)))
+    assert len(made) == HALVINGS
+    for one in made:
+        assert sorted([*one.one, *one.other]) == list(range(40))
+        assert (len(set(one.equal)), len(set(one.half))) == (20, 50)
+
+
+def test_the_margin_of_halvings_is_students() -> None:
+    spread = np.random.default_rng(0).normal(size=HALVINGS)
+    expected = t.ppf(0.975, HALVINGS - 1) * spread.std(ddof=1)
+    assert Halved(5, spread=spread.tolist()).margin == pytest.approx(expected, rel=1e-6)
 
 
 def test_a_metric_that_fails_is_null_and_has_no_classes() -> None:

@@ -113,6 +113,18 @@ def test_the_penalty_of_a_linear_critic_is_known(norm: float) -> None:
     )
 
 
+def test_the_penalty_is_taken_at_random_places_between_real_and_fake_pictures() -> None:
+    loss, batch, step = build("loss", "wgan_gp"), pairs(), Step(0, 1)
+
+    def half_square(images: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
+        """Its gradient at a picture is the picture."""
+        return images.square().sum((1, 2, 3)) / 2
+
+    between = torch.lerp(batch.fake, batch.real, step.uniform("penalty", 4, 1, 1, 1))
+    expected = (between.flatten(1).norm(dim=1) - 1).square().mean()
+    assert loss.penalty(half_square, batch, step).item() == pytest.approx(expected.item(), rel=1e-5)
+
+
 def test_the_penalty_reaches_the_critic_by_double_backward() -> None:
     loss = build("loss", "wgan_gp")
     critic = build("critic", "conv", width=4)
