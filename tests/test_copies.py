@@ -284,6 +284,14 @@ def test_the_nearest_ratio_is_one_for_strangers_and_falls_with_what_was_learnt_b
     assert by_heart.interval[0] <= by_heart.value <= by_heart.interval[1]
 
 
+def test_the_nearest_ratio_of_held_out_pictures_themselves_is_a_number() -> None:
+    rng = np.random.default_rng(0)
+    train, held_out = features(rng, 60), features(rng, 20)
+    ratio = nearest_ratio(held_out, train, held_out, np.arange(60), 60 + np.arange(20), rng)
+    assert ratio.value == 1e6
+    assert np.isfinite([*ratio.interval, *ratio.expected]).all()
+
+
 def test_the_nearest_ratio_draws_on_all_subsets_of_the_training_part() -> None:
     rng = np.random.default_rng(0)
     fake, train, held_out = features(rng, 30), features(rng, 40), features(rng, 10)

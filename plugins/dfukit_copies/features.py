@@ -12,6 +12,8 @@ BLOCK = 512
 PICTURES = 2000
 """Synthetic pictures at most behind the ratio of nearest distances."""
 EXCHANGES = 200
+LARGEST = 1e6
+"""A ratio of nearest distances: that of a picture which is a held-out one, and no number that JSON has not."""
 ENOUGH = 20
 """A nearest picture of a subset lies among the first ENOUGH / share nearest of all, but for e**-ENOUGH."""
 
@@ -124,4 +126,4 @@ def _ratios(near: np.ndarray, order: np.ndarray, held: np.ndarray) -> np.ndarray
     weight = np.where(is_held, 0.0, chance[np.maximum(seen, 0)])
     to_train = (weight * near).sum(1) / np.maximum(weight.sum(1), np.finfo(float).tiny)
     both = (to_held > 0) | (to_train > 0)
-    return np.where(both, to_train / np.where(to_held > 0, to_held, np.finfo(float).tiny), 1.0)
+    return np.where(both, to_train, 1.0) / np.where(both, np.maximum(to_held, to_train / LARGEST), 1.0)
