@@ -31,8 +31,8 @@ class Earlier:
     """int64 [K], patients; those that are called like one of this run's have that one's number."""
     names: list[str]
     """The run, and the path in its data folder."""
-    missing: str
-    """Which training pictures could not be had, and why; empty where all are here."""
+    missing: int
+    """Earlier runs whose training pictures could not be had."""
 
 
 def ancestors(start_from: str) -> list[RunDir]:
@@ -79,14 +79,15 @@ def earlier(config: RunConfig, images: ImageSet, split: Split, progress: Progres
     seen = {images.sha256[i] for i in split.train}
     number = {patient: i for i, patient in enumerate(images.patients)} if images.patients_known else {}
     count = int(images.groups.max()) + 1
-    size, missing = config.gan.size, list[str]()
+    size, missing = config.gan.size, 0
     pixels, groups, names = [np.empty((0, size, size, 3), np.uint8)], list[int](), list[str]()
     for run in ancestors(config.gan.start_from):
         try:
             known = load_images(absent.reopen(run, registry.load()), progress)
             learnt = [int(i) for i in read_split(run.split, known).train if known.sha256[i] not in seen]
         except DfukitError as error:
-            missing.append(f"{run.name}: {error}")
+            progress.say(f"warning: the training pictures of {run.path} are not audited: {error}")
+            missing += 1
             continue
         seen |= {known.sha256[i] for i in learnt}
         pixels.append(known.at(size)[learnt])
@@ -100,4 +101,4 @@ def earlier(config: RunConfig, images: ImageSet, split: Split, progress: Progres
             if (group := int(known.groups[i])) not in own:
                 own[group], count = count, count + 1
             groups.append(own[group])
-    return Earlier(np.concatenate(pixels), np.array(groups, np.int64), names, "; ".join(missing))
+    return Earlier(np.concatenate(pixels), np.array(groups, np.int64), names, missing)

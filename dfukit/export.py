@@ -140,7 +140,8 @@ def _check(run: RunDir, classifier: bool) -> int:
     if record is None or record.passed is None:
         why = f" ({record.reason})" if record else ""
         raise ReleaseCheckError(
-            f"{run.path} was not audited for copies of patients{why}: run it with --metric copies, then export that run"
+            f"{run.path} was not audited for copies of patients{why}: make a run with --metric copies, whose audit has "
+            "all pictures that its generator learnt from, and export that"
         )
     if not run.manifest.is_file():
         raise DataError(f"{run.path} is not finished (it has no {run.manifest.name}): {again}")

@@ -158,8 +158,8 @@ def _release(run: RunDir, kept: int, flagged: int | None) -> Checked:
     stated = rundir.read_json(run.release)
     audit = rundir.read_json(run.scores).get(AUDIT) if run.scores.is_file() else None
     limits = ReleaseSettings(**{check["name"]: check["limit"] for check in stated["checks"]})
-    unseen = stated["reason"] if stated["passed"] is None else ""
-    again = judge(limits, audit, kept, unseen or "").as_table()
+    unseen = int(stated["passed"] is None)  # of earlier runs there is nothing here
+    again = judge(limits, audit, kept, unseen).as_table()
     findings, figures = compare(run.release.name, _without_texts(stated), _without_texts(again))
     if audit is None or audit["value"] is None:
         return Checked(findings, figures)

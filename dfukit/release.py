@@ -54,10 +54,10 @@ class Release:
         return f"{'not audited' if self.passed is None else 'held back'}: {self.reason}"
 
 
-def judge(settings: ReleaseSettings, audit: Mapping[str, Any] | None, pictures: int, unseen: str = "") -> Release:
+def judge(settings: ReleaseSettings, audit: Mapping[str, Any] | None, pictures: int, unseen: int = 0) -> Release:
     """The verdict on a synthetic set of which `pictures` are left, from the entry `copies` of its scores.
 
-    `unseen`: which pictures the generator learnt from that the audit could not have, and why.
+    `unseen`: runs whose training pictures the generator learnt from and the audit could not have.
     """
     if audit is None:
         return Release(None, (), pictures, 0, f"{AUDIT} is not among score.metrics")
@@ -84,7 +84,7 @@ def judge(settings: ReleaseSettings, audit: Mapping[str, Any] | None, pictures: 
     failed = [check for check in checks if check.passed is False]
     reason = "; ".join(f"{check.text} (release.{check.name})" for check in failed) or None
     if unseen and not failed:
-        reason = f"training pictures of earlier runs (gan.start_from) could not be compared with: {unseen}"
+        reason = f"the training pictures of {unseen} earlier runs (gan.start_from) could not be compared with"
         return Release(None, tuple(checks), pictures, audit["flagged"], reason)
     return Release(not failed, tuple(checks), pictures, audit["flagged"], reason)
 

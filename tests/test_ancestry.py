@@ -119,4 +119,4 @@ def test_a_set_is_not_passed_where_they_cannot_be_had(tmp_path: Path) -> None:
     first.split.unlink()
     verdict, found, _ = audited(RunDir(tmp_path / "second"), first)
     assert (verdict.passed, found) == (None, [])
-    assert "training pictures of earlier runs (gan.start_from) could not be compared with: first: " in verdict.as_text()
+    assert "the training pictures of 1 earlier runs (gan.start_from) could not be compared with" in verdict.as_text()
