@@ -84,7 +84,8 @@ def earlier(config: RunConfig, images: ImageSet, split: Split, progress: Progres
     for run in ancestors(config.gan.start_from):
         try:
             known = load_images(absent.reopen(run, registry.load()), progress)
-            learnt = [int(i) for i in read_split(run.split, known).train if known.sha256[i] not in seen]
+            part = read_split(run.split, known, relabelled=True).train
+            learnt = [int(i) for i in part if known.sha256[i] not in seen]
         except DfukitError as error:
             progress.say(f"warning: the training pictures of {run.path} are not audited: {error}")
             missing += 1

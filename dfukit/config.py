@@ -121,8 +121,8 @@ def resolve(
         registry.choose("metric", name, merged.get("metric", {}).get(name, {}), f"metric.{name}")
         for name in dict.fromkeys(sections["score"].metrics)
     )
-    for name in merged.get("metric", {}):
-        registry.find("metric", name)
+    for name, values in merged.get("metric", {}).items():
+        registry.choose("metric", name, values, f"metric.{name}")
     for name, values in merged.get("extractor", {}).items():
         registry.choose("extractor", name, values, f"extractor.{name}")
     for section in ("gan", "score"):
@@ -268,12 +268,12 @@ def _tuned_for(table: dict[str, Any], generator: str, known: Container[str]) -> 
 def _merge(layers: list[Layer], names: Mapping[str, str]) -> tuple[dict[str, dict[str, Any]], dict[str, str]]:
     merged: dict[str, dict[str, Any]] = {}
     origins: dict[str, str] = {}
-    current = dict.fromkeys(SLOTS, "")
+    current = {slot: usual for slot, (_, usual) in SLOTS.items()}
     for label, table in layers:
         for section, values in table.items():
             values = dict(values)
             if section in SLOTS and (name := values.pop("name", None)) is not None:
-                if current[section] not in ("", name):
+                if current[section] != name:
                     merged.pop(section, None)
                     origins = {key: origin for key, origin in origins.items() if not key.startswith(f"{section}.")}
                 current[section] = name
@@ -296,6 +296,8 @@ def _check_together(config: RunConfig) -> None:
         raise ConfigError(
             f"data.train + data.validation must be below 1, got {total:g}: nothing is left for the test part"
         )
+    if ratio := config.classify.synthetic_ratio:
+        config.classify.synthetic_in_a_step(ratio)
     if config.data.positive and not config.data.path:
         from dfukit.images import choose_positive
         from dfukit.phantom import CLASSES

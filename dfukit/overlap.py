@@ -13,6 +13,7 @@ from dfukit import absent, registry
 from dfukit.errors import DataError, DfukitError
 from dfukit.images import ImageSet, read_split
 from dfukit.images.duplicates import THUMBNAIL, clusters
+from dfukit.images.split import PARTS
 from dfukit.pictures import load_images
 from dfukit.progress import Progress
 from dfukit.rundir import RunDir
@@ -57,7 +58,7 @@ def check(run: RunDir, images: ImageSet, progress: Progress) -> Overlap:
     try:
         learnt = absent.reopen(run, registry.load())
         known = load_images(learnt, progress)
-        split = read_split(run.split, known)
+        split = read_split(run.split, known, relabelled=True)
     except DfukitError as error:
         warnings.append(f"near-duplicates of training pictures were not looked for: {error}")
     else:
@@ -72,7 +73,9 @@ def rows(run: RunDir) -> list[dict[str, str]]:
         with run.split.open(newline="", encoding="utf-8") as file:
             table = list(csv.DictReader(file))
         for row in table:
-            _ = row["sha256"], row["part"], row["path"], row["patient"]
+            _ = row["sha256"], row["path"], row["patient"]
+            if row["part"] not in PARTS:
+                raise ValueError(f"it puts {row['path']} into {row['part']!r}, which is none of {', '.join(PARTS)}")
     except (OSError, ValueError, KeyError, csv.Error) as error:
         raise DataError(f"{run.split} cannot be read ({error}): start a new run") from None
     return table

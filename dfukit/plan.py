@@ -6,11 +6,10 @@ small batches, scaled up.
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -24,7 +23,8 @@ from dfukit.component import ImageSpec
 from dfukit.config import RunConfig
 from dfukit.device import Compute
 from dfukit.errors import DataError
-from dfukit.images.find import check_root
+from dfukit.images.find import TABLES, find
+from dfukit.images.prepare import root_of
 from dfukit.interfaces import Critic, Parts
 from dfukit.resident import DevicePictures
 from dfukit.settings import seconds
@@ -62,7 +62,9 @@ def as_text(document: dict[str, Any]) -> str:
     lines += [
         f"\n# {estimate['pictures']} pictures, {estimate['gan_steps']} GAN steps at most, on {estimate['device']}",
         f"# GAN about {minutes(estimate['gan_seconds'])} at most",
-        f"# classifiers about {minutes(estimate['classifier_seconds'])} at most",
+        f"# classifiers about {minutes(estimate['classifier_seconds'])} at most"
+        if estimate["classes"] > 1
+        else "# no classifiers: there is one class only",
         f"# scoring not counted; about {estimate['memory_gib']:.1f} GiB of memory",
         "# nothing was written",
     ]
@@ -71,7 +73,7 @@ def as_text(document: dict[str, Any]) -> str:
 
 def _estimate(config: RunConfig) -> dict[str, Any]:
     compute = device.choose(config.run)
-    pictures = count(config)
+    pictures, classes = count(config)
     training = max(int(pictures * config.data.train), 1)
     batch_size = min(config.gan.batch_size, training)
     image = ImageSpec(config.gan.size, 3, CLASSES, CLASSES[0])
@@ -82,12 +84,14 @@ def _estimate(config: RunConfig) -> dict[str, Any]:
     if gan.budget:
         gan = schedule.fit(gan, 0, seconds(gan.budget), gan_seconds, 0.0)  # evaluations are not counted here
     steps = schedule.steps(gan, max(1, training // batch_size))
-    classifier_seconds = classifier_step(config, image, critic, compute) / SMALL_BATCH
+    # A class alone has nothing to be told from: no classifier is trained.
+    classifier_seconds = classifier_step(config, image, critic, compute) / SMALL_BATCH if classes > 1 else 0.0
     epochs = config.classify.epochs
     pictures_seen = config.classify.batch_size * config.classify.steps if config.classify.steps else epochs * training
     grown = (_memory() - before) * max(batch_size, config.classify.batch_size) / SMALL_BATCH
     return {
         "pictures": pictures,
+        "classes": classes,
         "gan_steps": steps,
         "device": str(compute),
         "gan_seconds": round(steps * gan_seconds, 1),
@@ -96,18 +100,27 @@ def _estimate(config: RunConfig) -> dict[str, Any]:
     }
 
 
-def count(config: RunConfig) -> int:
-    """Files below the data folder, usable or not; nothing is opened."""
+def count(config: RunConfig) -> tuple[int, int]:
+    """Files that may be pictures, and classes, as names and the manifest tell them: no picture is opened.
+
+    Raises DataError where the folder or its manifest cannot be used, or holds no such file.
+    """
     if not config.data.path:
-        return config.data.phantom_patients * config.data.phantom_pictures
-    root = Path(config.data.path)
-    check_root(root)
-    count = sum(
-        1 for _, _, files in os.walk(root) for file in files if not file.startswith(".") and not file.endswith(".csv")
-    )
-    if count == 0:
-        raise DataError(f"{root} holds no files")
-    return count
+        return config.data.phantom_patients * config.data.phantom_pictures, len(CLASSES)
+    root = root_of(config.data)
+    table = Path(config.data.patients).expanduser().resolve() if config.data.patients else None
+    listed: set[str] = set()
+    labels: set[str] = set()
+    pictures = 0
+    for entry in find(root, listed.__contains__, table):
+        listed.add(entry.path)
+        if not entry.path:
+            labels.add(entry.label)
+        elif entry.reason is None and PurePosixPath(entry.path).suffix.lower() not in TABLES:
+            pictures += 1
+    if pictures == 0:
+        raise DataError(f"{root} holds no picture")
+    return pictures, max(1, len(labels))
 
 
 def gan_step(config: RunConfig, image: ImageSpec, compute: Compute, batch: int) -> float:

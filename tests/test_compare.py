@@ -406,7 +406,7 @@ def test_a_wrong_expense_is_one_line(options: tuple[str, ...], said: str, tmp_pa
 
 @pytest.mark.slow
 def test_an_interrupted_comparison_goes_on(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "dfukit", "compare", "lstm_wgan", "lstm_wgan,gan.ema=0.9", "--pictures", "1600"]
+    command = [sys.executable, "-m", "dfukit", "compare", "lstm_wgan", "lstm_wgan,gan.ema=0.9", "--pictures", "800"]
     command += ["--preset", SMOKE, "--metric", "psnr", "--together", "2", "--set", "gan.evaluate_every=50"]
     command += ["--out", str(tmp_path)]
     running = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
@@ -423,7 +423,7 @@ def test_an_interrupted_comparison_goes_on(tmp_path: Path) -> None:
     done = subprocess.run([*command, "--json"], capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr
     entries = json.loads(done.stdout)["rounds"]["pictures"].values()
-    assert [entry["steps"] for entry in entries] == [[200], [200]]
+    assert [entry["steps"] for entry in entries] == [[100], [100]]
     # Each step once: what was done before the interruption was not done again.
     for folder in folders:
         steps = [event["step"] for event in folder.events() if "critic_loss" in event]

@@ -97,6 +97,9 @@ def test_naming_another_component_drops_the_settings_of_lower_layers(with_tiny: 
     file.write_text('[generator]\nname = "lstm_wgan"\nlstm_hidden = 64\n')
     assert resolve(with_tiny, file=file).generator.settings.lstm_hidden == 64
     assert resolve(with_tiny, file=file, flags={"generator": {"name": "tiny"}}).generator.settings == TinySettings()
+    file.write_text("[generator]\nlstm_hidden = 64\n")  # of the usual one, which needs no name
+    assert resolve(with_tiny, file=file).generator.settings.lstm_hidden == 64
+    assert resolve(with_tiny, file=file, flags={"generator": {"name": "tiny"}}).generator.settings == TinySettings()
 
 
 def test_a_preset_tunes_the_components_that_it_names_and_no_others(with_tiny: Registry) -> None:
@@ -145,6 +148,9 @@ def test_a_written_configuration_repeats_itself(preset: str, tmp_path: Path) -> 
         ({"settings": {"generator.lstm_hidden": 0}}, "generator.lstm_hidden must be at least 8, got 0"),
         ({"settings": {"gan.size": 100}}, "gan.size must be one of 16, 32, 64"),
         ({"settings": {"metric.fidd.x": 1}}, 'no metric is called fidd, did you mean "fid"?'),
+        ({"settings": {"score.metrics": ["psnr"], "metric.kid.x": 1}}, "metric.kid.x is not a setting"),
+        ({"settings": {"classify.synthetic_ratio": 0.01}}, "0.01 synthetic pictures for each real one do not fit"),
+        ({"settings": {"classify.synthetic_ratio": 100}}, "100 synthetic pictures for each real one do not fit"),
         ({"settings": {"score.metrics": ["fidd"]}}, 'no metric is called fidd, did you mean "fid"?'),
         ({"settings": {"data.train": 0.9, "data.validation": 0.2}}, "data.train + data.validation must be below 1"),
         ({"settings": {"gan.extractor": "r46"}}, 'gan.extractor: no extractor is called r46, did you mean "r64"?'),

@@ -92,6 +92,18 @@ def test_copies_are_one_patient_where_no_patient_is_known(tmp_path: Path) -> Non
     assert loaded.check.exact_duplicates == 0
 
 
+def test_a_copy_that_no_csv_names_is_of_its_originals_patient(tmp_path: Path) -> None:
+    root = tmp_path / "wounds"
+    root.mkdir()
+    for number in range(6):
+        blobs(number).save(root / f"{number}.png")
+    compressed(blobs(2)).save(root / "copy.png")
+    table = tmp_path / "patients.csv"
+    table.write_text("path,patient\n" + "".join(f"{number}.png,P{number}\n" for number in range(6)))
+    loaded = images.load(DataSettings(path=str(root), patients=str(table)))
+    assert loaded.patients[loaded.groups[loaded.paths.index("copy.png")]] == "P2"
+
+
 def test_a_copy_under_two_patients_is_a_warning(tmp_path: Path) -> None:
     root = tmp_path / "feet"
     root.mkdir()

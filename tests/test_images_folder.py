@@ -210,6 +210,10 @@ def test_a_box_beside_the_picture_is_excluded(root: Path) -> None:
         (b"path,label,x,y,w,h\np0_healthy.png,x,1,2,0,nan\n", "line 2: a box needs a width and a height"),
         (b"path,label\n", "no picture can be used; the first of 4: p0_healthy.png: not listed in manifest.csv"),
         (b"path,label\n\0,x\n", "no picture can be used"),
+        (
+            b"path,patient,label\np0_healthy.png,Doe, Jane,x\n",
+            "line 2: 4 values for 3 columns: put a value that holds ','",
+        ),
     ],
 )
 def test_an_unusable_manifest_is_one_clear_line(root: Path, text: bytes, message: str) -> None:
@@ -217,6 +221,39 @@ def test_an_unusable_manifest_is_one_clear_line(root: Path, text: bytes, message
     with pytest.raises(DataError, match=message) as error:
         load(root / "healthy")
     assert "\n" not in str(error.value)
+
+
+def test_empty_cells_behind_the_last_column_do_not_matter(root: Path) -> None:
+    rows = [f"p{number}_healthy.png,x,," for number in range(4)]
+    (root / "healthy" / "manifest.csv").write_text("\n".join(["path,label", *rows, ""]))
+    assert len(load(root / "healthy").paths) == 4
+
+
+@pytest.mark.parametrize("label", ["../x", "a/../../x", "/x", "a\\b", "x" * 300, "tab\there"])
+def test_a_label_that_cannot_be_the_name_of_a_folder_is_refused(root: Path, label: str) -> None:
+    names = [f"p{number}_healthy.png" for number in range(4)]
+    (root / "healthy" / "manifest.csv").write_text(
+        "\n".join(["path,label", *[f"{name},{label}" for name in names], ""])
+    )
+    with pytest.raises(DataError, match="cannot be the name of a folder"):
+        load(root / "healthy")
+
+
+@pytest.mark.parametrize("label", ["grade 1/2", "não infectado", "x" * 200])
+def test_other_labels_of_a_manifest_are_taken_as_they_are(root: Path, label: str) -> None:
+    names = [f"p{number}_healthy.png" for number in range(4)]
+    (root / "healthy" / "manifest.csv").write_text(
+        "\n".join(["path,label", *[f"{name},{label}" for name in names], ""])
+    )
+    assert load(root / "healthy").classes == (label,)
+
+
+def test_a_label_whose_rows_all_lead_nowhere_is_named(root: Path) -> None:
+    rows = [f"healthy/p{number}_healthy.png,healthy" for number in range(4)]
+    rows += [f"infectd/p{number}_infected.png,infected" for number in range(4)]
+    (root / "manifest.csv").write_text("\n".join(["path,label", *rows, ""]))
+    with pytest.raises(DataError, match=r"label 'infected' has no picture .*infectd/p0_infected\.png: listed in the"):
+        load(root)
 
 
 def test_a_csv_may_use_semicolons_and_a_byte_order_mark(root: Path) -> None:
@@ -255,6 +292,15 @@ def test_a_csv_that_names_no_picture_is_an_error(root: Path) -> None:
     table = root.parent / "patients.csv"
     table.write_text("path,patient\nother/a.png,ann\n")
     with pytest.raises(DataError, match=r"names no picture of .*feet"):
+        load(root, patients=str(table))
+
+
+def test_a_picture_of_two_patients_is_an_error(root: Path) -> None:
+    table = root.parent / "patients.csv"
+    table.write_text("path,patient\nhealthy/p0_healthy.png,ann\nhealthy/p0_healthy.png,ann\n")
+    assert "ann" in load(root, patients=str(table)).patients
+    table.write_text("path,patient\nhealthy/p0_healthy.png,ann\nhealthy/p0_healthy.png,bea\n")
+    with pytest.raises(DataError, match=r"gives healthy/p0_healthy\.png to 'ann' and to 'bea'"):
         load(root, patients=str(table))
 
 
@@ -346,6 +392,15 @@ def test_names_that_are_not_utf8_are_excluded(root: Path) -> None:
     assert reasons(load(root)) == {"healthy/gr\\udcfcn.png": "its name is not UTF-8"}
 
 
+def test_a_folder_whose_name_is_not_utf8_is_an_error(root: Path) -> None:
+    try:
+        other = root.rename(root.with_name("gr\udcfcn"))
+    except (OSError, UnicodeEncodeError):
+        pytest.skip("this file system has no such names")
+    with pytest.raises(DataError, match=r"gr\\udcfcn: its name is not UTF-8"):
+        load(other)
+
+
 def test_the_check_counts_and_warns(root: Path) -> None:
     for number in range(5):
         draw(root / "healthy" / f"long{number}.png", (90, 30))
@@ -366,3 +421,36 @@ def test_the_check_counts_and_warns(root: Path) -> None:
         "under two labels, for instance healthy/p0_healthy.png and infected/again.png",
     ):
         assert part in text
+
+
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_a_box_counts_in_the_upright_photograph_and_keeps_its_detail(tmp_path: Path, orientation: int) -> None:
+    """A box of a large JPEG, which is decoded at a part of its size, also where the camera lay on its side."""
+    upright = np.zeros((1500, 2000, 3), np.uint8)
+    upright[1000:1300, 1500:1800] = (0, 0, 255)
+    stored = Image.fromarray(upright if orientation == 1 else np.rot90(upright))
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    root = tmp_path / "boxes"
+    root.mkdir()
+    for name in "abc":
+        stored.save(root / f"{name}.jpg", exif=exif, quality=95, comment=name.encode())
+    (root / "manifest.csv").write_text(
+        "path,label,x,y,w,h\n" + "".join(f"{name}.jpg,x,1500,1000,300,300\n" for name in "abc")
+    )
+    assert np.abs(load(root).pixels[0].reshape(-1, 3).mean(0) - (0, 0, 255)).max() < 20
+
+
+def test_a_box_that_reaches_beyond_the_photograph_costs_no_detail(tmp_path: Path) -> None:
+    """What lies outside does not count when it is chosen at which part of its size a JPEG is decoded."""
+    stripes = np.zeros((1200, 1600, 3), np.uint8)
+    stripes[:, ::2] = 255
+    found = []
+    for name, box in (("whole", ",,,"), ("beyond", "0,0,20000,20000")):
+        root = tmp_path / name
+        root.mkdir()
+        for letter in "abc":
+            Image.fromarray(stripes).save(root / f"{letter}.jpg", quality=95, comment=letter.encode())
+        (root / "manifest.csv").write_text("path,label,x,y,w,h\n" + "".join(f"{one}.jpg,x,{box}\n" for one in "abc"))
+        found.append(load(root).pixels[0])
+    assert np.array_equal(*found)

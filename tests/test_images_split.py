@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from attrs import evolve
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -196,9 +197,23 @@ def test_a_patient_in_two_parts_of_the_column_is_an_error() -> None:
         images.make_split(made, DataSettings())
 
 
+def test_equal_files_of_two_patients_in_two_parts_of_the_column_are_an_error() -> None:
+    made = image_set(
+        np.zeros(6, np.int64), np.arange(6), np.array([0, 2, 1, 0, 1, 2]), content=np.array([0, 0, 2, 3, 4, 5])
+    )
+    with pytest.raises(DataError, match=r"puts 0\.png into train and 1\.png into test, whose patients share a file"):
+        images.make_split(made, DataSettings())
+
+
+def test_near_duplicates_in_two_parts_of_the_column_are_an_error_that_asks_for_patients() -> None:
+    made = image_set(np.zeros(6, np.int64), np.array([0, 1, 2, 3, 4, 3]), np.array([0, 1, 2, 0, 1, 1]))
+    with pytest.raises(DataError, match="where no patient is known, near-duplicates count as one: give --patients"):
+        images.make_split(evolve(made, patients_known=False), DataSettings())
+
+
 def test_a_column_without_test_pictures_is_an_error() -> None:
     made = image_set(np.zeros(6, np.int64), np.arange(6), np.arange(6) % 2)
-    with pytest.raises(DataError, match="the split column of the manifest leaves the test part empty"):
+    with pytest.raises(DataError, match="leaves the test part empty: leave the split of some rows empty"):
         images.make_split(made, DataSettings())
 
 
@@ -227,3 +242,25 @@ def test_pictures_that_changed_came_or_went_since_a_run_was_made_are_named(
     others = image_set(np.zeros(len(content), np.int64), np.arange(len(content)), content=content)
     with pytest.raises(DataError, match=said):
         images.read_split(table, others)
+
+
+def test_labels_that_changed_since_a_run_was_made_are_named_unless_they_may(tmp_path: Path) -> None:
+    made = image_set(np.arange(20) % 2, np.arange(20))
+    split = images.make_split(made, DataSettings())
+    images.write_split(tmp_path / "split.csv", made, split)
+    labels = made.labels.copy()
+    labels[7] = 0
+    other = evolve(made, labels=labels)
+    with pytest.raises(DataError, match=r"7\.png was labelled 'class 1' when .* was made, and is 'class 0' now"):
+        images.read_split(tmp_path / "split.csv", other)
+    assert np.array_equal(parts_of(images.read_split(tmp_path / "split.csv", other, relabelled=True)), parts_of(split))
+
+
+@pytest.mark.parametrize("part", ["training", ""])
+def test_a_part_that_is_none_is_named(tmp_path: Path, part: str) -> None:
+    made = image_set(np.zeros(20, np.int64), np.arange(20))
+    images.write_split(tmp_path / "split.csv", made, images.make_split(made, DataSettings()))
+    table = (tmp_path / "split.csv").read_text()
+    (tmp_path / "split.csv").write_text(table.replace(",train\n", f",{part}\n", 1))
+    with pytest.raises(DataError, match=f"into '{part}', which is none of train, validation, test"):
+        images.read_split(tmp_path / "split.csv", made)

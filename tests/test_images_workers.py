@@ -100,6 +100,16 @@ def test_no_decoder_is_left_behind(pictures: list[Path]) -> None:
     assert children() - before == set()
 
 
+def test_no_decoder_is_left_behind_that_hangs(pictures: list[Path], pipe: Path) -> None:
+    before = children()
+    results: Iterator[object] = decode_all(map(Job, [*pictures[:8], pipe]), DataSettings(), workers=2)
+    for _ in pictures[:8]:
+        next(results)
+    time.sleep(0.5)  # one of them opens the pipe
+    results.close()  # type: ignore[attr-defined]
+    assert children() - before == set()
+
+
 def test_a_script_without_a_main_guard_may_load_pictures(pictures: list[Path], tmp_path: Path) -> None:
     script = tmp_path / "script.py"
     script.write_text(

@@ -519,7 +519,7 @@ def test_a_killed_process_is_resumed_to_the_same_bytes(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(4))
 def test_a_process_killed_again_and_again_is_resumed_to_the_same_bytes(
     trained: RunDir, tmp_path: Path, process: Callable[..., subprocess.Popen[str]], seed: int
 ) -> None:

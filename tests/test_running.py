@@ -59,7 +59,6 @@ def test_a_budget_becomes_steps_that_are_recorded_and_repeat_the_run(tmp_path: P
     assert told["budget"] == ""
     summary = json.loads(run.training.read_text())
     assert summary["steps"] == told["steps"] > 8  # the measurement leaves time for more than the preset's
-    assert summary["seconds"] < 8
     assert told["steps"] % told["evaluate_every"] == 0
     assert any(event["text"].startswith("budget 4s: ") for event in run.events() if event["phase"] == "note")
     again = dfukit.run(config=run.config, out=tmp_path, name="again").folder
@@ -310,16 +309,15 @@ def start(*arguments: str) -> subprocess.Popen[str]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("seed", range(6))
-def test_a_signal_at_any_moment_exits_130_with_the_line_to_continue(tmp_path: Path, seed: int, number: int) -> None:
+def test_a_signal_at_any_moment_exits_130_with_the_line_to_continue(tmp_path: Path, seed: int) -> None:
     settings = [part for key, value in TINY.items() for part in ("--set", f"{key}={value}")]
     arguments = ["--preset", "smoke", "--classifier", "critic_lstm", *settings, "--set", "gan.steps=60"]
     one = start("run", *arguments, "--out", str(tmp_path), "--name", "run")
     while not (tmp_path / "run" / "config.toml").is_file() and one.poll() is None:
         time.sleep(0.002)
     time.sleep(random.Random(seed).random() * 8)
-    one.send_signal(number)
+    one.send_signal((signal.SIGINT, signal.SIGTERM)[seed % 2])
     _, err = one.communicate(timeout=120)
     assert "Traceback" not in err
     if one.returncode != 0:  # it had not ended before

@@ -159,6 +159,13 @@ def test_checking_a_broken_plugin_exits_4_and_names_it(
     assert captured.err.startswith("Error: augmentation/leaves_range of dfukit-toys 0.5 fails 1 of ")
 
 
+def test_a_component_that_ends_the_process_fails_its_checks(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert ask(monkeypatch, "augmentation/ends") == 4
+    assert "FAILED   pictures stay between zero and one: SystemExit: 0" in capsys.readouterr().out
+
+
 def test_checking_as_json_is_one_document(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     assert ask(monkeypatch, "metric/not_finite", "--json") == 4
     (entry,) = json.loads(capsys.readouterr().out)

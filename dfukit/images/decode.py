@@ -154,11 +154,19 @@ def _open(file: BufferedReader, limits: Limits) -> Image.Image:
 def _draft_size(size: tuple[int, int], box: Box | None, fit: str) -> tuple[int, int]:
     """How large a JPEG must be decoded for its used part to keep twice the stored width: enough for the filter."""
     width, height = size
-    used = min(size) if box is None else min(box[2], box[3])
-    if fit == "pad" and box is None:
-        used = max(size)
+    used = float(max(size) if fit == "pad" else min(size))
+    if box is not None:
+        # It counts in the upright picture, which may lie across the stored one.
+        sides = (_inside(box, width, height), _inside(box, height, width))
+        used = min((side for side in sides if side >= SMALLEST), default=1.0)
     share = min(1.0, 2 * SIDE / max(used, 1.0))
     return max(1, int(width * share)), max(1, int(height * share))
+
+
+def _inside(box: Box, width: int, height: int) -> float:
+    """The shorter side of what lies of a box inside a picture."""
+    x, y, w, h = box
+    return min(min(x + w, width) - max(x, 0.0), min(y + h, height) - max(y, 0.0))
 
 
 def _upright(image: Image.Image) -> Image.Image:

@@ -59,7 +59,7 @@ def find(root: Path, known: Callable[[str], bool], ignore: Path | None = None) -
     links: dict[str, str | None] = {}
     for row in read_rows(manifest, ("path", "label")):
         entry = _from_row(root, manifest, row, links)
-        if entry.reason is None and entry.label not in labels:
+        if entry.label and entry.label not in labels:
             labels.add(entry.label)
             yield Entry("", entry.label)
         yield entry

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -25,6 +26,10 @@ from dfukit.images.pool import Job, decode_all
 from dfukit.images.prepare import Progress, arrange, decode_missing, root_of, survey
 from dfukit.images.resample import resize
 from dfukit.images.texts import Texts
+
+CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+LONGEST = 200
+"""Bytes of a label, or of a part of it between slashes: file systems hold names of 255."""
 
 if TYPE_CHECKING:
     from dfukit.sections import DataSettings
@@ -179,7 +184,18 @@ def _classes(index: Index, root: Path) -> tuple[str, ...]:
         refused = "SELECT path, reason FROM refused WHERE label = ? ORDER BY path"
         example = next((f" (its first file, {path}: {reason})" for path, reason in index.rows(refused, label)), "")
         raise DataError(f"label {label!r} has no picture{example}: fill it or remove it")
-    return tuple(label for (label,) in index.rows("SELECT name FROM label ORDER BY name")) or (root.name,)
+    labels = tuple(label for (label,) in index.rows("SELECT name FROM label ORDER BY name")) or (root.name,)
+    for label in labels:
+        if not _names_a_folder(label):
+            raise DataError(f"label {label!r} cannot be the name of a folder, as synthetic pictures need it: rename it")
+    return labels
+
+
+def _names_a_folder(label: str) -> bool:
+    """Whether synthetic pictures can lie in a folder called so, below their set's."""
+    place = PurePosixPath(label)
+    inside = not place.is_absolute() and ".." not in place.parts and "\\" not in label
+    return inside and not CONTROL.search(label) and all(len(part.encode()) <= LONGEST for part in place.parts)
 
 
 def _used_classes(index: Index, root: Path) -> tuple[str, ...]:

@@ -124,8 +124,10 @@ class _Decoder:
                 self._unanswered.popleft()
                 reason = f"took longer than data.seconds_per_picture = {self._seconds:g} to decode"
                 results.append(Decoded(b"", reason if slow else f"crashed the decoder twice (exit status {code})"))
-            if self._unanswered:
+            if self._unanswered and not self._closed:
                 self._write()
+        if self._closed:
+            self._stop()  # close() came while a new process was being started
         return results
 
     def close(self) -> None:

@@ -35,7 +35,10 @@ def root_of(settings: DataSettings) -> Path:
         raise ConfigError("data.path is not set: give the folder of pictures")
     root = Path(settings.path).expanduser()
     check_root(root)
-    return root.resolve()
+    root = root.resolve()
+    if (readable := str(root).encode(errors="backslashreplace").decode()) != str(root):
+        raise DataError(f"data.path {readable}: its name is not UTF-8: rename that folder")
+    return root
 
 
 def survey(index: Index, root: Path, settings: DataSettings) -> None:
@@ -137,6 +140,9 @@ def _patients_from_csv(index: Index, root: Path, table: Path) -> None:
     example, matched = "", 0
     for path, patient in patients.from_csv(root, table):
         example = example or path
+        for (before,) in list(index.rows("SELECT patient FROM entry WHERE path = ?", path)):
+            if before not in ("", patient):
+                raise DataError(f"{table} gives {path} to {before!r} and to {patient!r}: a picture is of one patient")
         matched += index.assign(path, patient)
     if not matched:
         raise DataError(

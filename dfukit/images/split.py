@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from dfukit.sections import DataSettings
 
 PARTS = ("train", "validation", "test")
+UNKNOWN = "where no patient is known, near-duplicates count as one: give --patients CSV or --patient-pattern REGEX"
 SWEEPS = 3
 """Times that all patients are tried in other parts."""
 
@@ -62,7 +63,8 @@ def make_split(images: ImageSet, settings: DataSettings) -> Split:
             raise DataError(
                 f"the {name} part of the split stays empty: {count} patients cannot be split into three parts"
                 if images.assigned is None
-                else f"the split column of the manifest leaves the {name} part empty"
+                else f"the split column of the manifest leaves the {name} part empty: leave the split of some rows "
+                "empty, and they fill up the parts"
             )
     _assert_no_leak(images, per_picture)
     return split
@@ -84,25 +86,35 @@ def write_split(table: Path, images: ImageSet, split: Split) -> None:
     rundir.write_text(table, lines.getvalue())
 
 
-def read_split(table: Path, images: ImageSet) -> Split:
+def read_split(table: Path, images: ImageSet, relabelled: bool = False) -> Split:
     """The split that a run wrote down (split.csv), on the same pictures.
 
     Raises DataError where pictures came, went or changed since: a new split would move pictures that the generator saw
-    into the test part.
+    into the test part; and where their labels changed, unless they may be `relabelled`.
     """
     try:
         with table.open(newline="", encoding="utf-8") as file:
-            written = {row["path"]: (row["sha256"], row["part"]) for row in csv.DictReader(file)}
-    except (OSError, KeyError, ValueError) as error:
+            written = {row["path"]: (row["sha256"], row["label"], row["part"]) for row in csv.DictReader(file)}
+        for path, (_, _, part) in written.items():
+            if part not in PARTS:
+                raise ValueError(f"it puts {path} into {part!r}, which is none of {', '.join(PARTS)}")
+    except (OSError, KeyError, ValueError, csv.Error) as error:
         raise DataError(f"{table} cannot be read ({error}): start a new run") from None
-    known = dict(zip(images.paths, images.sha256, strict=True))
+    labels = (images.classes[label] for label in images.labels)
+    known = dict(zip(images.paths, zip(images.sha256, labels, strict=True), strict=True))
     for path in sorted(written.keys() | known.keys()):
-        if path not in known or path not in written or known[path] != written[path][0]:
+        if path not in known or path not in written or known[path][0] != written[path][0]:
             what = "is gone" if path not in known else "is new" if path not in written else "has changed"
             raise DataError(
                 f"{path} {what} since {table.parent.name} was made: restore the pictures, or start a new run"
             )
-    parts = np.array([PARTS.index(written[path][1]) for path in images.paths])
+        label, before = known[path][1], written[path][1]
+        if label != before and not relabelled:
+            raise DataError(
+                f"{path} was labelled {before!r} when {table.parent.name} was made, and is {label!r} now: "
+                "restore the labels, or start a new run"
+            )
+    parts = np.array([PARTS.index(written[path][2]) for path in images.paths])
     return Split(*(np.flatnonzero(parts == part) for part in range(3)))
 
 
@@ -226,9 +238,16 @@ def _fixed(images: ImageSet, units: np.ndarray, count: int) -> np.ndarray:
         part, before = int(images.assigned[i]), int(fixed[units[i]])
         if before not in (-1, part):
             patient, path = images.patients[int(images.groups[i])], images.paths[int(i)]
+            other = int(np.flatnonzero((units == units[i]) & (images.assigned == before))[0])
+            if images.groups[other] != images.groups[i]:
+                raise DataError(
+                    f"the split column puts {images.paths[other]} into {PARTS[before]} and {path} into {PARTS[part]}, "
+                    "whose patients share a file of equal content: leave the split of one patient empty, and it "
+                    "follows the other"
+                )
             raise DataError(
                 f"the split column puts patient {patient!r} into {PARTS[before]} and {PARTS[part]} ({path}): "
-                "a patient belongs to one part"
+                + ("a patient belongs to one part" if images.patients_known else UNKNOWN)
             )
         fixed[units[i]] = part
     return fixed

@@ -41,6 +41,11 @@ def read_rows(path: Path, columns: Sequence[str]) -> Iterator[Row]:
                 raise DataError(f"{path} has no column {' and '.join(missing)}; it has {has}")
             for values in reader:
                 if any(values):
+                    if any(value.strip() for value in values[len(names) :]):
+                        raise DataError(
+                            f"{path}, line {reader.line_num}: {len(values)} values for {len(names)} columns: put a "
+                            f"value that holds {delimiter!r} in quotes"
+                        )
                     stripped = (value.strip() for value in values)
                     yield Row(reader.line_num, dict(zip(names, stripped, strict=False)) | _absent(names, values))
     except UnicodeDecodeError as error:

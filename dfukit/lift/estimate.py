@@ -23,13 +23,13 @@ def estimate(config: RunConfig, retrained: bool) -> dict[str, Any]:
     `retrained`: whether a generator is trained in each fold. Raises DataError for a data folder that is not there.
     """
     compute, lift = device.choose(config.run), config.lift
-    pictures = plan.count(config)
+    pictures, _ = plan.count(config)
     test = pictures / lift.folds
     validation = (pictures - test) * lift.validation
     training = max(1, round((pictures - test - validation) * lift.training_share))
     image = ImageSpec(config.gan.size if retrained else lift.size or SIZE, 3, plan.CLASSES, plan.CLASSES[0])
     critic: Critic = config.critic.build(ImageSpec(config.gan.size, 3, plan.CLASSES, plan.CLASSES[0]))
-    steps, arms = steps_of(config, training), arms_of(lift)
+    steps, arms = steps_of(config, training), arms_of(config)
     trainings = lift.folds * lift.seeds * len(arms)
     seen = steps * config.classify.batch_size
     judged = validation * -(-steps // max(1, -(-training // config.classify.batch_size))) + test

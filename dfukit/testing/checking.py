@@ -37,7 +37,7 @@ def check(suite: type[Suite], component: str) -> Iterator[Outcome]:
         except AssertionError as error:
             status, message = "failed", str(error)
         # A plugin may raise anything: that is what is looked for.
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             status, message = "failed", f"{type(error).__name__}: {error}"
         yield Outcome(
             name.removeprefix("test_").replace("_", " "), status, " ".join(message.split()), time.monotonic() - started

@@ -78,4 +78,4 @@ def extractors() -> list[Component]:
 @hookimpl
 def augmentations() -> list[Component]:
     names = ("sound", "leaves_range", "alike", "unrepeatable", "blocks_gradient", "admits_no_gradient", "counts")
-    return toys("augmentation", *names)
+    return toys("augmentation", *names, "ends")

@@ -50,3 +50,8 @@ class Counts(Sound):
 
     def draw(self, n: int, step: Step, purpose: str = "augment") -> Tensor:
         return torch.rand(n, 1, 1, 1, generator=torch.Generator().manual_seed(step.index))
+
+
+class Ends(Sound):
+    def forward(self, images: Tensor, params: Tensor) -> Tensor:
+        raise SystemExit(0)
