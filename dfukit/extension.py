@@ -5,6 +5,7 @@ from __future__ import annotations
 from attrs import evolve
 
 from dfukit import checkpoint, rundir
+from dfukit.checkpoint import Checkpoint
 from dfukit.config import RunConfig
 from dfukit.errors import ConfigError, DataError
 from dfukit.rundir import RunDir
@@ -13,11 +14,11 @@ from dfukit.settings import seconds
 from dfukit.world import World
 
 
-def extend(config: RunConfig, folder: RunDir, more: str, world: World) -> RunConfig:
-    """The configuration of a run whose GAN trains on for `more`: generator steps ("2000") or a time ("30m").
+def check(config: RunConfig, folder: RunDir, more: str) -> tuple[GanSettings, Checkpoint]:
+    """The settings of a GAN that trains on for `more`, generator steps ("2000") or a time ("30m"), and where it was.
 
-    What follows goes on from the run's last checkpoint, its patience anew. Raises ConfigError for anything else than
-    steps or a time, and for a run whose training has not ended; DataError where its checkpoints are gone.
+    Raises ConfigError for anything else than steps or a time, and for a run whose training has not ended; DataError
+    where its checkpoints are gone.
     """
     if not folder.training.is_file():
         raise ConfigError(f"--extend: the training of {folder.path} has not ended: --resume alone goes on with it")
@@ -25,8 +26,17 @@ def extend(config: RunConfig, folder: RunDir, more: str, world: World) -> RunCon
     last = checkpoint.newest(folder.checkpoints, lambda text: None)
     if last is None or last.step != done:
         raise DataError(f"{folder.checkpoints} holds no whole checkpoint of step {done}: this run cannot be extended")
+    return _longer(config, done, more), last
+
+
+def extend(config: RunConfig, folder: RunDir, more: str, world: World) -> RunConfig:
+    """The configuration of a run whose GAN trains on: it is no longer one whose training has ended.
+
+    What follows goes on from the run's last checkpoint, its patience anew. Raises what `check` does.
+    """
+    gan, last = check(config, folder, more)
+    extended = evolve(config, gan=gan)
     world.wait()  # all have read what the first now writes anew
-    extended = evolve(config, gan=_longer(config, done, more))
     if world.first:
         judge = {**last.judge, "ended": "", "early_stop": {**last.judge["early_stop"], "waited": 0}}
         checkpoint.write(folder.checkpoints, evolve(last, judge=judge))

@@ -212,18 +212,17 @@ class Batches:
         self.per_epoch = math.ceil(len(real) / self.size)
         self.synthetic_size = 0
         if synthetic is not None:
-            ratio = settings.synthetic_ratio
-            self.synthetic_size = min(round(self.size * ratio / (1 + ratio)), self.size - 1)
+            self.synthetic_size = settings.synthetic_in_a_step(settings.synthetic_ratio)
             check_part(image, synthetic, "synthetic")
             self.of_class = {target: np.flatnonzero(positives(image, synthetic) == target) for target in (False, True)}
-            if self.synthetic_size and not all(map(len, self.of_class.values())):
+            if not all(map(len, self.of_class.values())):
                 raise DataError("the synthetic set lacks a class: being synthetic would give the label away")
 
     def at(self, step: int) -> tuple[np.ndarray, np.ndarray]:
         """Pixels uint8 [N, S, S, C] and targets bool [N] of a step."""
         count = self.size - self.synthetic_size
         chosen = self._take("real", np.arange(len(self.real)), step * count, count)
-        if self.synthetic is None or not self.synthetic_size:
+        if self.synthetic is None:
             return self.real.pixels[chosen], self.targets[chosen]
         # Slots of the synthetic pictures copy the classes of real pictures, drawn in an order of their own.
         start = step * self.synthetic_size

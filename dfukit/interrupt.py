@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -95,16 +95,19 @@ def sigterm_like_ctrl_c() -> Iterator[None]:
 
 
 @contextmanager
-def continued_by(line: str) -> Iterator[None]:
-    """An interruption of the block, and a disk that takes no more, become errors that end with the line to go on."""
+def continued_by(line: Callable[[], str]) -> Iterator[None]:
+    """An interruption of the block, and a disk that takes no more, become errors that end with the line to go on.
+
+    `line()` is asked then: what goes on may depend on how far the block came.
+    """
     try:
         yield
     except (KeyboardInterrupt, Interrupted) as reason:
-        raise Interrupted(f"{str(reason) or 'interrupted'}; go on with: {line}") from None
+        raise Interrupted(f"{str(reason) or 'interrupted'}; go on with: {line()}") from None
     except OSError as error:
         if error.errno not in UNWRITABLE:
             raise
         raise DfukitError(
             f"{error.filename or 'a file'} cannot be written ({error.strerror}); earlier checkpoints are untouched: "
-            f"make room or give leave to write, then go on with: {line}"
+            f"make room or give leave to write, then go on with: {line()}"
         ) from None

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from attrs import evolve
 
 from dfukit import (
     absent,
@@ -23,6 +24,7 @@ from dfukit import (
     report,
     rundir,
     scoring,
+    settings,
     sums,
     weights,
 )
@@ -43,6 +45,7 @@ from dfukit.progress import Progress, Silent
 from dfukit.rows import Rows
 from dfukit.rundir import RunDir
 from dfukit.sample import Samples, read_samples
+from dfukit.sections import GanSettings
 from dfukit.synthetic import draw_samples, save_samples, score_samples
 from dfukit.world import ALONE, World, joined
 
@@ -117,7 +120,13 @@ def run(
 
 
 def _go(config: RunConfig, folder: RunDir, progress: Progress, extend: str = "") -> Run:
-    with continued_by(f"dfukit.run(resume={str(folder.path)!r})"), traceback_kept(folder):
+    asked = rundir.unchanged(folder.config)
+
+    def line() -> str:
+        again = f", extend={extend!r}" if extend and asked() else ""
+        return f"dfukit.run(resume={str(folder.path)!r}{again})"
+
+    with continued_by(line), traceback_kept(folder):
         return execute(config, folder, progress, extend)
 
 
@@ -129,9 +138,14 @@ def execute(config: RunConfig, folder: RunDir | None, progress: Progress, extend
     folder, which may be None in the others.
     """
     with joined() as world:
-        config, run = _enter(config, folder, extend, world)
+        run = _enter(folder, world)
+        if extend:
+            extension.check(config, run, extend)
         compute, images, split, image = prepare(config, run, progress, world)
+        if extend:
+            config = extension.extend(config, run, extend, world)
         trained = train_gan(config, run, compute, images, split, image, progress, world)
+        config = _as_trained(config, run)
         samples = draw_samples(config, run, trained, split)
         samples, verdict = score_samples(config, run, compute, images, split, samples, progress, world)
     if world.first:
@@ -145,20 +159,32 @@ def execute(config: RunConfig, folder: RunDir | None, progress: Progress, extend
 def execute_train(config: RunConfig, folder: RunDir | None, progress: Progress, extend: str = "") -> Run:
     """The pictures, the GAN and its synthetic set."""
     with joined() as world:
-        config, run = _enter(config, folder, extend, world)
+        run = _enter(folder, world)
+        if extend:
+            extension.check(config, run, extend)
         compute, images, split, image = prepare(config, run, progress, world)
+        if extend:
+            config = extension.extend(config, run, extend, world)
         trained = train_gan(config, run, compute, images, split, image, progress, world)
         samples = draw_samples(config, run, trained, split)
-    if world.first:
+    # A set that is there may have been audited: it is not put back to what was drawn.
+    if world.first and not run.manifest.is_file():
         save_samples(run, samples)
     return Run(run)
 
 
-def _enter(config: RunConfig, folder: RunDir | None, extend: str, world: World) -> tuple[RunConfig, RunDir]:
+def _enter(folder: RunDir | None, world: World) -> RunDir:
     run = RunDir(world.folder(folder.path if folder else None))
     if world.first:
         run.traceback.unlink(missing_ok=True)
-    return (extension.extend(config, run, extend, world) if extend else config), run
+    return run
+
+
+def _as_trained(config: RunConfig, run: RunDir) -> RunConfig:
+    """With the steps that a time budget became, and the settings that hang on them."""
+    if not config.gan.budget:
+        return config
+    return evolve(config, gan=settings.build(GanSettings, configuration.read_toml(run.config)["gan"], "gan"))
 
 
 def execute_classify(folder: RunDir, progress: Progress) -> Run:
@@ -172,7 +198,9 @@ def execute_classify(folder: RunDir, progress: Progress) -> Run:
         raise DataError(f"{images.name} has one class only ({images.classes[0]}): there is nothing to classify")
     samples = read_samples(folder, images.classes)
     classify_arms(config, folder, compute, images, split, image, samples, progress, "classify")
-    if folder.sums.is_file():
+    if folder.report.is_file():  # its figures are those of the classifiers that there were
+        finish(folder, config, images, split, config.report.share or report.is_shared(folder))
+    elif folder.sums.is_file():
         sums.record(folder)
     return Run(folder)
 
@@ -197,14 +225,14 @@ def prepare(
     if config.gan.start_from and not folder.checkpoints.is_dir():
         weights.describe(RunDir(Path(config.gan.start_from)).generator_weights)  # before the pictures are read
     if world.first:
-        known = environment.describe(registry.load(), str(compute), torch.get_num_threads())
-        rundir.write_json(folder.environment, {**known, "components": config.sources})
         for culprit in registry.load().broken:
             progress.say(f"warning: left out: {culprit}; {culprit.remedy}")
     images = load_images(config, progress)
     split = make_split(images, config.data)
     ancestry.check(config, images, split, progress)
     if world.first:
+        known = environment.describe(registry.load(), str(compute), torch.get_num_threads())
+        rundir.write_json(folder.environment, {**known, "components": config.sources})
         _write_data(folder, images, split)
     for warning in images.check.warnings:
         progress.say(f"warning: {warning}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -232,8 +233,14 @@ def open_run(reference: str | Path, parent: Path = Path("runs")) -> RunDir:
         return RunDir(max(runs, key=lambda path: (path / "config.toml").stat().st_mtime))
     for path in (Path(reference), parent / reference):
         if (path / "config.toml").is_file():
-            return RunDir(path)
+            return RunDir(path if path.name not in ("", "..") else path.resolve())  # a run has a name, also from within
     raise DataError(f"{reference} is no run folder (it has no config.toml)")
+
+
+def unchanged(path: Path) -> Callable[[], bool]:
+    """Asks whether a file still says what it says now: an extension that has begun has changed the configuration."""
+    before = path.read_bytes()
+    return lambda: path.read_bytes() == before
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -276,7 +283,7 @@ def sweep(run: RunDir) -> None:
     """Remove what writes that were killed left in a run folder."""
     for folder in (run.path, run.synthetic):
         for litter in folder.glob(".*.tmp"):
-            litter.unlink()
+            shutil.rmtree(litter) if litter.is_dir() else litter.unlink()
 
 
 def write_text(path: Path, content: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from attrs import frozen
 
 from dfukit import settings as s
+from dfukit.errors import ConfigError
 
 
 @frozen
@@ -122,6 +123,20 @@ class ClassifySettings:
     prevalence: float = s.real(
         0.0, "share of positive pictures at which PPV and NPV are stated; 0: the test part's own", low=0.0, high=0.999
     )
+
+    def synthetic_in_a_step(self, ratio: float) -> int:
+        """How many pictures of a step are synthetic, at `ratio` (above 0) for each real one.
+
+        Raises ConfigError where so few fit into a step that it would have none of them, or no real one.
+        """
+        count = round(self.batch_size * ratio / (1 + ratio))
+        if not 0 < count < self.batch_size:
+            most = self.batch_size - 1
+            raise ConfigError(
+                f"{ratio:g} synthetic pictures for each real one do not fit into steps of {self.batch_size} pictures "
+                f"(classify.batch_size), which hold from {1 / most:.2g} to {most}"
+            )
+        return count
 
 
 @frozen

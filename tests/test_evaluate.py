@@ -253,6 +253,15 @@ def test_each_classifier_on_the_same_pictures_is_a_look(run: RunDir, hospital: P
     assert evaluate(run.path, hospital).table["look"]["text"] == "2nd look"
 
 
+def test_figures_of_an_earlier_classifier_are_called_so(run: RunDir, hospital: Path) -> None:
+    evaluate(run.path, hospital)
+    assert judging.EARLIER not in judging.places(run)[0].warnings
+    network, description = weights.read(run.classifier_weights, "classifier")
+    next(network.parameters()).data.mul_(1.01)
+    weights.write(run.classifier_weights, network, description)
+    assert judging.EARLIER in judging.places(run)[0].warnings
+
+
 def test_another_folder_of_the_same_name_does_not_overwrite(run: RunDir, hospital: Path) -> None:
     evaluate(run.path, hospital)
     next((hospital / "infected").iterdir()).unlink()

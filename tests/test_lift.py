@@ -437,6 +437,10 @@ def test_what_a_run_has_settled_is_not_asked_again(
         (("run", "--real", "real", "--synthetic", "drawn"), "name a RUN, or two folders"),
         (("--real", "real", "--synthetic", "drawn", "--set", "lift.arms=mirror"), "lift.arms"),
         (("--real", "real", "--synthetic", "drawn", "--set", 'lift.exploratory=["0"]'), "lift.exploratory: '0' must"),
+        (
+            ("--real", "real", "--synthetic", "drawn", "--set", 'lift.exploratory=["0.01"]'),
+            "0.01 synthetic pictures for each real one do not fit into steps of",
+        ),
         (("--real", "real", "--synthetic", "drawn", "--folds", 1), "lift.folds must be at least 2"),
         (("absent",), "absent is no run folder"),
         (("--real", "real", "--synthetic", "absent"), "absent"),

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 import dfukit
-from dfukit import phantom, pipeline
+from dfukit import phantom, pipeline, report
 from dfukit.progress import Silent
 from dfukit.rundir import RunDir
 
@@ -175,8 +175,16 @@ def test_a_step_done_again_keeps_the_split_or_names_what_changed(tmp_path: Path)
     settings = {**QUICK, "gan.steps": 1}
     made = dfukit.run(folder, preset="smoke", classifier="critic_lstm", settings=settings, out=tmp_path / "runs")
     before = (made.path / "split.csv").read_bytes()
-    pipeline.execute_classify(RunDir(made.path), Silent())
-    pipeline.execute_report(RunDir(made.path), share=False, progress=Silent())
+    run = RunDir(made.path)
+    run.report.write_text("a report of the classifiers before")
+    pipeline.execute_classify(run, Silent())
+    assert "Research use only" in run.report.read_text()
+    assert not report.is_shared(run)
+    pipeline.execute_report(run, share=True, progress=Silent())
+    pipeline.execute_classify(run, Silent())
+    assert report.is_shared(run)  # real pixels do not come back unasked
+    pipeline.execute_report(run, share=False, progress=Silent())
+    assert not report.is_shared(run)
     assert (made.path / "split.csv").read_bytes() == before
     phantom.write_folder(folder, patients=13, pictures=2, seed=0, size=32)
     with pytest.raises(dfukit.DataError, match=r"patient_0013_1\.png is new since .* start a new run"):

@@ -65,3 +65,21 @@ def test_a_torn_last_event_is_left_out(tmp_path: Path) -> None:
     with run.metrics.open("a") as file:
         file.write('{"phase": "gan", "st')
     assert [event["step"] for event in run.events()] == [1]
+
+
+def test_a_run_has_its_name_from_within(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = rundir.create(tmp_path, "trial", ())
+    rundir.write_toml(run.config, {})
+    run.samples.mkdir()
+    monkeypatch.chdir(run.path)
+    assert rundir.open_run(".").name == "trial"
+    monkeypatch.chdir(run.samples)
+    assert rundir.open_run("..").name == "trial"
+
+
+def test_what_killed_writes_left_is_swept_away(tmp_path: Path) -> None:
+    run = RunDir(tmp_path)
+    (tmp_path / ".scores.json.7.tmp").touch()
+    (tmp_path / ".bundle.7.tmp" / "samples").mkdir(parents=True)
+    rundir.sweep(run)
+    assert not list(tmp_path.iterdir())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import random
@@ -13,6 +14,7 @@ import time
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import small_gan
@@ -27,14 +29,20 @@ from dfukit import (
     DfukitError,
     Interrupted,
     WeightsError,
+    absent,
     checkpoint,
+    cli,
     extension,
+    pipeline,
+    registry,
+    report,
     rundir,
     schedule,
     weights,
 )
+from dfukit.config import RunConfig
 from dfukit.interrupt import continued_by
-from dfukit.progress import Lines
+from dfukit.progress import Lines, Silent
 from dfukit.rundir import RunDir
 from dfukit.sections import GanSettings
 from dfukit.world import ALONE
@@ -53,9 +61,20 @@ def settings_of(run: RunDir) -> dict[str, object]:
     return tomllib.loads(run.config.read_text())["gan"]
 
 
-def test_a_budget_becomes_steps_that_are_recorded_and_repeat_the_run(tmp_path: Path) -> None:
+def test_a_budget_becomes_steps_that_are_recorded_and_repeat_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reported: list[dict[str, object]] = []
+    write = report.write
+
+    def noting(folder: RunDir, config: RunConfig, *others: Any) -> None:
+        reported.append(config.as_table()["gan"])
+        write(folder, config, *others)
+
+    monkeypatch.setattr(report, "write", noting)
     run = begin(tmp_path, **{"gan.budget": "4s"}).folder
     told = settings_of(run)
+    assert reported == [told]
     assert told["budget"] == ""
     summary = json.loads(run.training.read_text())
     assert summary["steps"] == told["steps"] > 8  # the measurement leaves time for more than the preset's
@@ -138,9 +157,75 @@ def test_a_run_that_was_asked_to_stop_trains_on_when_it_is_extended(tmp_path: Pa
 
 def test_an_extended_run_keeps_no_pictures_of_the_generator_before(short: RunDir, tmp_path: Path) -> None:
     run = copied(short, tmp_path)
-    with pytest.raises(Interrupted):
+    with pytest.raises(Interrupted, match=r"go on with: dfukit\.run\(resume='.*run'\)$"):
         dfukit.run(resume=run.path, extend=5, progress=Signal(9, lambda: signal.raise_signal(signal.SIGINT)))
     assert not run.manifest.exists()
+
+
+@pytest.mark.parametrize("change", [{"run": {"device": "cuda:63"}}, {"data": {"path": "/nowhere"}}])
+def test_an_extension_that_cannot_begin_leaves_the_run_as_it_was(
+    short: RunDir, tmp_path: Path, change: dict[str, dict[str, str]]
+) -> None:
+    run = copied(short, tmp_path)
+    table = tomllib.loads(run.config.read_text())
+    rundir.write_toml(run.config, {**table, **{name: {**table[name], **values} for name, values in change.items()}})
+    before = {path: path.read_bytes() for path in run.path.rglob("*") if path.is_file()}
+    with pytest.raises(dfukit.DfukitError):
+        dfukit.run(resume=run.path, extend=5)
+    assert {path: path.read_bytes() for path in run.path.rglob("*") if path.is_file()} == before
+
+
+class Impatient(Silent):
+    """A user who ends it with the first word."""
+
+    def say(self, text: str) -> None:
+        raise KeyboardInterrupt
+
+
+def test_an_extension_that_was_interrupted_before_it_began_is_asked_for_again(
+    short: RunDir, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = copied(short, tmp_path)
+    with pytest.raises(Interrupted, match=r"go on with: dfukit\.run\(resume='.*run', extend='5'\)$"):
+        dfukit.run(resume=run.path, extend=5, progress=Impatient())
+    assert run.training.is_file()
+
+    def interrupted(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(pipeline, "execute", interrupted)
+    monkeypatch.setattr(sys, "argv", ["dfukit", "run", "--resume", str(run.path), "--extend", "30m"])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == 130
+    assert capsys.readouterr().err.strip().endswith(f"go on with: dfukit run --resume {run.path} --extend 30m")
+
+
+def test_training_that_has_ended_leaves_an_audited_set_as_it_is(short: RunDir, tmp_path: Path) -> None:
+    run = copied(short, tmp_path)
+    *left, last = run.manifest.read_text().splitlines(keepends=True)
+    run.manifest.write_text("".join(left))  # as if the audit had flagged the last one
+    (run.synthetic / last.split(",")[0]).unlink()
+    before = {path: path.read_bytes() for path in (*run.synthetic.rglob("*.*"), run.release)}
+    pipeline.execute_train(absent.resume(run, registry.load()), run, Silent())
+    assert {path: path.read_bytes() for path in (*run.synthetic.rglob("*.*"), run.release)} == before
+
+
+@pytest.mark.parametrize("command", ["classify", "report"])
+def test_a_full_disk_is_one_line_in_the_commands_that_do_a_step_anew(
+    short: RunDir, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], command: str
+) -> None:
+    def full(*_: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", "there")
+
+    monkeypatch.setattr(pipeline, f"execute_{command}", full)
+    monkeypatch.setattr(sys, "argv", ["dfukit", command, str(short.path)])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == 1
+    said = capsys.readouterr().err.strip().splitlines()[-1]
+    assert said.startswith("Error: there cannot be written (No space left on device)")
+    assert said.endswith(f"go on with: dfukit {command} {short.path}")
 
 
 def test_measuring_a_budget_counts_as_time_of_the_training(tmp_path: Path) -> None:
@@ -264,7 +349,7 @@ def test_a_full_disk_is_one_error_and_the_run_goes_on_once_there_is_room(small_d
 
     def fill() -> None:
         for step in range(8, 400, 8):
-            with continued_by("the same line"):
+            with continued_by(lambda: "the same line"):
                 small_gan.train(run.path, **{"gan.steps": step})
                 (small_disk / str(step)).write_bytes(bytes(100_000))
 
@@ -288,7 +373,7 @@ def test_a_folder_without_leave_to_write_is_one_error(tmp_path: Path) -> None:
         try:
             if os.getuid() == 0:  # who may write everywhere
                 os.setuid(65534)
-            with continued_by("the same line"):
+            with continued_by(lambda: "the same line"):
                 small_gan.train(tmp_path / "run", **{"gan.steps": 4})
         except BaseException as error:
             os.write(child, f"{type(error).__name__}: {error}".encode())

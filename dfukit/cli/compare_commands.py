@@ -57,7 +57,7 @@ def compare(
         if (value := options[name]) not in (None, ()):
             shared[SETTINGS[name]] = list(value) if isinstance(value, tuple) else value
     shared |= dict(settings.read_assignment(assignment) for assignment in assignments)
-    with continued_by(shlex.join(["dfukit", *sys.argv[1:]])), showing() as progress:
+    with continued_by(lambda: shlex.join(["dfukit", *sys.argv[1:]])), showing() as progress:
         with StopRequest():  # an import that is cut short leaves halves of packages behind
             from dfukit import comparing
         finished = comparing.compare(

@@ -69,7 +69,7 @@ def lift(
     if dry_run:
         _estimate(config, bool(run), as_json)
         return
-    with continued_by(shlex.join(["dfukit", *sys.argv[1:]])), showing() as progress:
+    with continued_by(lambda: shlex.join(["dfukit", *sys.argv[1:]])), showing() as progress:
         with StopRequest():  # an import that is cut short leaves halves of packages behind
             from dfukit.lift import lift_folders, lift_run
         if run:

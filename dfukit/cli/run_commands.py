@@ -80,7 +80,7 @@ def run(
             emit(document) if as_json else click.echo(plan.as_text(document))
             return
         folder = _create(out, name, config, (config.generator.name, config.classifier.name))
-    with _continued("run", folder, "--lift" if lift else ""), showing() as progress:
+    with _continued("run", folder, extend, "--lift" if lift else ""), showing() as progress:
         with StopRequest():  # an import that is cut short leaves halves of packages behind
             from dfukit import pipeline
         finished = pipeline.execute(config, folder, progress, extend)
@@ -117,7 +117,7 @@ def train(
         _refuse_extend(extend)
         config = configure(options)
         folder = _create(out, name, config, (config.generator.name,))
-    with _continued("train", folder), showing() as progress:
+    with _continued("train", folder, extend), showing() as progress:
         with StopRequest():  # an import that is cut short leaves halves of packages behind
             from dfukit import pipeline
         finished = pipeline.execute_train(config, folder, progress, extend)
@@ -133,7 +133,7 @@ def classify(run: str, out: Path, as_json: bool) -> None:
     from dfukit import rundir
 
     folder = rundir.open_run(run, out)
-    with showing() as progress:
+    with continued_by(lambda: shlex.join(["dfukit", "classify", str(folder.path)])), showing() as progress:
         from dfukit import pipeline
 
         finished = pipeline.execute_classify(folder, progress)
@@ -150,7 +150,8 @@ def report(run: str, out: Path, share: bool, as_json: bool) -> None:
     from dfukit import rundir
 
     folder = rundir.open_run(run, out)
-    with showing() as progress:
+    again = ["dfukit", "report", str(folder.path), *(["--share"] if share else [])]
+    with continued_by(lambda: shlex.join(again)), showing() as progress:
         from dfukit import pipeline
 
         finished = pipeline.execute_report(folder, share, progress)
@@ -193,11 +194,18 @@ def _reopen(context: click.Context, resume: str, out: Path) -> tuple[RunConfig, 
 
 
 @contextmanager
-def _continued(command: str, folder: RunDir | None, option: str = "") -> Iterator[None]:
+def _continued(command: str, folder: RunDir | None, extend: str, option: str = "") -> Iterator[None]:
     """An interruption names the command that goes on; a plugin's error leaves its traceback in the run folder."""
     if folder is None:
         yield
         return
-    line = f"dfukit {command} --resume {shlex.quote(str(folder.path))} {option}".rstrip()
+    from dfukit import rundir
+
+    asked = rundir.unchanged(folder.config)
+
+    def line() -> str:
+        again = ["--extend", extend] if extend and asked() else []
+        return shlex.join(["dfukit", command, "--resume", str(folder.path), *again, *option.split()])
+
     with continued_by(line), traceback_kept(folder):
         yield

@@ -19,7 +19,7 @@ from dfukit.interfaces import Augmentation, Step
 from dfukit.lift.folds import Fold, Real
 from dfukit.lift.sources import Synthetic
 from dfukit.progress import Progress
-from dfukit.sections import ClassifySettings, LiftSettings
+from dfukit.sections import ClassifySettings
 from dfukit.settings import guess
 
 REAL, AUGMENTED, BOTH, SYNTHETIC = "real", "real+augmentation", "real+synthetic", "synthetic"
@@ -49,8 +49,9 @@ class Outcome:
     facts: dict[str, Any]
 
 
-def arms_of(settings: LiftSettings) -> list[Arm]:
+def arms_of(config: RunConfig) -> list[Arm]:
     """All arms, the two of the answer first. Raises ConfigError for an arm or a ratio that is none."""
+    settings = config.lift
     arms = [Arm(REAL), Arm(BOTH, settings.ratio)]
     for name in settings.arms:
         if name not in OPTIONAL:
@@ -70,6 +71,9 @@ def arms_of(settings: LiftSettings) -> list[Arm]:
                 f"({settings.ratio:g})"
             )
         arms.append(Arm(f"{BOTH} x{ratio:g}", ratio, exploratory=True))
+    for arm in arms:
+        if arm.ratio:
+            config.classify.synthetic_in_a_step(arm.ratio)
     return arms
 
 

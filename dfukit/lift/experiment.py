@@ -43,7 +43,7 @@ def run(
     """
     if image.positive is None:
         raise DataError(f"there is one class only ({image.classes[0]}): there is nothing to classify")
-    wanted = arms.arms_of(config.lift)
+    wanted = arms.arms_of(config)
     records = LiftDir(folder)
     records.begin(_design(config, real, image, source))
     folds = make_folds(real, image, config.lift, config.data.split_seed)

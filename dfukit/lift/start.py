@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from dfukit import device, ledger, pipeline, registry, rundir
+from dfukit import device, ledger, pipeline, registry, report, rundir
 from dfukit.component import ImageSpec
 from dfukit.config import RunConfig, resolve
 from dfukit.images import load, read_split
@@ -32,7 +32,7 @@ def lift_run(run: RunDir, config: RunConfig, folder: Path, progress: Progress) -
     tested = [images.sha256[int(place)] for place in read_split(run.split, images).test]
     image = image_spec(config, images)
     rundir.write_toml(folder / "settings.toml", config.as_table())
-    about = RETRAINED
+    about = f"{RETRAINED}; it had {config.gan.steps:,} steps" if config.gan.steps else RETRAINED
     if different := changed(resolve(registry.load(), file=run.config), config):
         about += f"; its settings are the run's, except {', '.join(different)}"
     source = Retrained(config, images, image, compute, folder, progress, about)
@@ -43,7 +43,7 @@ def lift_run(run: RunDir, config: RunConfig, folder: Path, progress: Progress) -
     real = Real.of(images, image.size)
     result = experiment.run(config, real, image, source, folder, compute, progress, count_look)
     if run.report.is_file() and folder.resolve() == run.lift.resolve():
-        pipeline.execute_report(run, False, progress)
+        pipeline.execute_report(run, report.is_shared(run), progress)
     return Lift(folder, result)
 
 

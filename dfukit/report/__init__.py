@@ -10,7 +10,7 @@ from dfukit.report.facts import read_facts
 from dfukit.report.privacy import Redaction
 from dfukit.rundir import RunDir
 
-__all__ = ["render", "write"]
+__all__ = ["is_shared", "render", "write"]
 
 
 def write(folder: RunDir, config: RunConfig, images: ImageSet, split: Split, share: bool) -> None:
@@ -22,6 +22,11 @@ def write(folder: RunDir, config: RunConfig, images: ImageSet, split: Split, sha
     html, card = render(folder, config, images, split, share)
     rundir.write_text(folder.report, html)
     rundir.write_text(folder.model_card, card)
+
+
+def is_shared(folder: RunDir) -> bool:
+    """Whether the page that is there was made to be shared: what writes it anew must not show real pixels."""
+    return folder.report.is_file() and page.SHARED in folder.report.read_text("utf-8")
 
 
 def render(folder: RunDir, config: RunConfig, images: ImageSet, split: Split, share: bool) -> tuple[str, str]:

@@ -7,9 +7,11 @@ from typing import Any
 
 from attrs import frozen
 
-from dfukit import rundir
+from dfukit import provenance, rundir
 from dfukit.report.answers import Cell, rows
 from dfukit.rundir import RunDir
+
+EARLIER = "these are figures of an earlier classifier of this run: dfukit evaluate judges the present one"
 
 
 @frozen
@@ -32,12 +34,15 @@ def look(classification: Mapping[str, Any] | None) -> str | None:
 
 
 def places(folder: RunDir) -> list[Place]:
-    """What `dfukit evaluate` wrote into a run, by file name."""
+    """What `dfukit evaluate` wrote into a run, by file name; figures of a classifier that is gone are named so."""
     found = []
+    weights = folder.classifier_weights
+    now = provenance.file_sha256(weights) if weights.is_file() else None
     for path in sorted(folder.path.glob(folder.evaluation("*").name)):
         table = rundir.read_json(path)
         who = "patient" if table["patients_known"] else "group"
         figures = [(name, cells[0]) for name, cells in rows(table, who)]
         counts = table["pictures"], table["patients"], who
-        found.append(Place(table["name"], *counts, table["look"]["text"], figures, table["warnings"]))
+        stale = [] if table["classifier"]["weights"] == now else [EARLIER]
+        found.append(Place(table["name"], *counts, table["look"]["text"], figures, [*stale, *table["warnings"]]))
     return found

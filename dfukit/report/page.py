@@ -28,6 +28,8 @@ from dfukit.sections import SECTIONS
 
 EXCLUDED = 200
 """Excluded files listed at most."""
+SHARED = Markup('<meta name="dfukit-report" content="shared">')
+"""What tells a page that was made to be shared from one that shows real pixels."""
 
 
 @frozen
@@ -67,6 +69,7 @@ def report(
         _common(config, images, split, facts, read_marks(folder, facts), clean),
         title=config.report.title or (_models(config, facts) if share else folder.name),
         share=share,
+        shared_mark=SHARED,
         real=[] if share else pictures.real_pictures(images, split, size),
         synthetic=pictures.synthetic_pictures(facts, images.classes) if released or not share else [],
         grids=[] if share else pictures.sample_grids(folder),
