@@ -33,18 +33,19 @@ def move(average: nn.Module, network: nn.Module, decay: float) -> None:
 def recompute_batch_norm(generator: nn.Module, latent: Tensor, label: Tensor, batch: int = 64) -> None:
     """Statistics of averaged weights are not the average of statistics: take them anew from fixed latents.
 
-    `batch` latents are looked at together. Everything but the batch norms is in eval mode meanwhile. Leaves the
-    generator in eval mode.
+    At most `batch` latents are looked at together, in parts alike in size. Everything but the batch norms is in eval
+    mode meanwhile. Leaves the generator in eval mode.
     """
     norms = [module for module in generator.modules() if isinstance(module, _BatchNorm)]
     generator.eval()
     momenta = [norm.momentum for norm in norms]
     for norm in norms:
         norm.reset_running_stats()
-        norm.momentum = None  # a plain mean over the batches
+        norm.momentum = None  # a plain mean over the parts, however small one is
         norm.train()
     if norms:
-        for some_latent, some_label in zip(torch.split(latent, batch), torch.split(label, batch), strict=True):
+        parts = -(-len(latent) // batch)
+        for some_latent, some_label in zip(latent.tensor_split(parts), label.tensor_split(parts), strict=True):
             generator(some_latent, some_label)
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum

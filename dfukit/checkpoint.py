@@ -81,11 +81,13 @@ def write(folder: Path, checkpoint: Checkpoint) -> None:
 
 def newest(folder: Path, say: Callable[[str], None]) -> Checkpoint | None:
     """The newest whole checkpoint of a folder; damaged ones are named and passed over."""
-    for path in reversed(_steps(folder)):
+    found = _steps(folder)
+    for path in reversed(found):
         try:
             return _read(path)
         except (OSError, ValueError, KeyError, TypeError, safetensors.SafetensorError) as error:
-            say(f"warning: the checkpoint {path} is damaged ({' '.join(str(error).split())}): using the one before it")
+            then = "there is none before it" if path == found[0] else "using the one before it"
+            say(f"warning: the checkpoint {path} is damaged ({' '.join(str(error).split())}): {then}")
     return None
 
 

@@ -108,6 +108,11 @@ def train(
             _take_weights(averaged, other.generator_weights)
             _take_weights(critic, other.critic_weights)
 
+    def keep() -> None:
+        """The networks as they are become the weights of the run folder."""
+        weights.write(run.generator_weights, averaged, generator_description)
+        weights.write(run.critic_weights, critic, critic_description)
+
     with StopRequest(finish=run.stop) as stop:
         recovery = Recovery(
             run=run,
@@ -119,6 +124,7 @@ def train(
             portions=adversaries.portions,
             progress=progress,
             world=world,
+            keep=keep,
         )
         done = recovery.resume(begin)
         if settings.budget:
@@ -146,14 +152,13 @@ def train(
             finishing, interrupted, late = world.agree(stop.finishing, stop.asked, recovery.late)
             due = judge.due(done) or finishing
 
-            # Judge, and keep the best.
-            if due and judge.evaluate(averaged, critic) and world.first:
-                weights.write(run.generator_weights, averaged, generator_description)
-                weights.write(run.critic_weights, critic, critic_description)
+            # Judge.
+            if due:
+                judge.evaluate(averaged, critic)
             if finishing:
                 judge.ended = "asked to stop"
 
-            # Save.
+            # Save, and keep the best.
             if due or interrupted or late:
                 recovery.save(done, interrupted)
 

@@ -132,7 +132,7 @@ class Loss(ABC):
     """An adversarial loss. It is handed `critic(augment(pictures), label)` as one callable.
 
     Both methods return a dict: "loss" is minimised; "real" and "fake", the scores [N] of the batch, feed adaptive
-    augmentation and the Wasserstein estimate; every other entry is a scalar that is logged.
+    augmentation and the curve of their difference; every other entry is a scalar that is logged.
     """
 
     critic_steps: int = 1

@@ -159,17 +159,19 @@ class Judge:
         if self.world.first:
             self.run.event("note", step=self.at, text=text)
 
-    def evaluate(self, generator: Generator, critic: Critic) -> bool:
+    def evaluate(self, generator: Generator, critic: Critic) -> None:
         """Judge the averaged generator: distance, diversity, overfitting, a sample grid.
 
-        True where its weights are to be kept. Leaves it in eval mode, its batch-norm statistics recomputed.
+        Leaves it in eval mode, its batch-norm statistics recomputed.
         """
         started = time.monotonic()
         looked = self.portions.attempt(lambda: self._look(generator, critic))
-        values, keep = dict(looked.values), True
-        if self.distance is not None and looked.distance is not None:
+        values = dict(looked.values)
+        if self.distance is None or looked.distance is None:
+            self.early_stop.kept_step = self.at  # there is nothing to choose by
+        else:
             values |= {"distance": looked.distance, "distance_error": looked.error}
-            keep = self.early_stop.observe(looked.distance, self.at, looked.error)
+            self.early_stop.observe(looked.distance, self.at, looked.error)
             best = self.early_stop.best
             self.note = f"{self.distance.name} {looked.distance:.3f}" + ("" if best is None else f", lowest {best:.3f}")
         values["evaluations_without_improvement"] = self.early_stop.waited
@@ -181,7 +183,10 @@ class Judge:
         self._event(values, distance_name=self.distance.name if self.distance else None)
         hardware.give_back_memory()
         self.seconds += time.monotonic() - started
-        return keep
+
+    def keeps(self, step: int) -> bool:
+        """Whether the weights after a step, 0 being none, are those to keep."""
+        return 0 < step == self.early_stop.kept_step
 
     def rehearse(self, generator: Generator, critic: Critic) -> float:
         """Seconds of an evaluation, of which nothing is kept but the time."""

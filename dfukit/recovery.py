@@ -39,6 +39,8 @@ class Recovery:
     portions: Portions
     progress: Progress
     world: World
+    keep: Callable[[], None]
+    """Writes the networks as the weights that are kept."""
     _saved: float = field(init=False, factory=time.monotonic)
     _start: Checkpoint | None = field(init=False, default=None)
     """What to go back to until there is a checkpoint on the disk."""
@@ -52,6 +54,8 @@ class Recovery:
         if self.world.first and self.run.metrics.is_file():
             self.judge.forget_after(step)
         if found is None:
+            if self.run.checkpoints.is_dir():
+                self.progress.say(f"{self.run.checkpoints} holds no whole checkpoint: training begins at step 0")
             begin()
             self._start = self.state(0)
             return 0
@@ -63,6 +67,7 @@ class Recovery:
                 f"{self.run.checkpoints}: step {step} does not fit the settings in {self.run.config.name}: {reason}; "
                 "put those settings back, or start a new run"
             ) from None
+        self._keep(step)  # a kill may have come between the checkpoint and the weights
         self.progress.say(f"going on after step {step}")
         return step
 
@@ -72,11 +77,16 @@ class Recovery:
         return time.monotonic() - self._saved > SECONDS
 
     def save(self, step: int, interrupted: bool) -> None:
-        """Save the state. Raises Interrupted, once it is on the disk, where the user asked to stop."""
+        """Save the state, and then the weights where they are kept, so that these are never ahead of it.
+
+        Raises Interrupted, once all is on the disk, where the user asked to stop.
+        """
         if self.world.first:
             checkpoint.write(self.run.checkpoints, self.state(step))
+        self._keep(step)
         self._start, self._saved = None, time.monotonic()
         if interrupted:
+            self.world.wait()  # where one process ends, torchrun ends the others
             self.judge.say(f"interrupted after step {step}")
             raise Interrupted(f"interrupted after step {step}, which is saved")
 
@@ -137,6 +147,10 @@ class Recovery:
             self.augmentation.restore(learnt)
         self.judge.restore(back.judge)
         self._restore_engine(back.engine)
+
+    def _keep(self, step: int) -> None:
+        if self.world.first and self.judge.keeps(step):
+            self.keep()
 
     def _restore_engine(self, engine: Mapping[str, Any]) -> None:
         self.health.restore(engine["health"])

@@ -234,6 +234,25 @@ def test_the_latest_weights_within_a_standard_error_of_the_lowest_distance_are_k
     assert early_stop.kept_step == kept_step
 
 
+def test_the_standard_error_is_that_of_the_lowest_distance_after_a_resume_too() -> None:
+    early_stop = EarlyStop(patience=10)
+    assert early_stop.observe(0.010, 1, 0.001)
+    assert not early_stop.observe(0.030, 2, 0.021)  # uncertain, and not as good for that
+    resumed = EarlyStop(**attrs.asdict(early_stop))
+    assert resumed.observe(0.0105, 3, 0.0)
+    assert (resumed.kept, resumed.kept_step, resumed.best_step) == (0.0105, 3, 1)
+
+
+def test_until_a_distance_is_measured_the_latest_weights_are_kept() -> None:
+    early_stop = EarlyStop(patience=10)
+    for step, distance in enumerate([float("inf"), float("nan"), float("inf")], 1):
+        assert early_stop.observe(distance, step)
+        assert (early_stop.kept, early_stop.kept_step, early_stop.best) == (None, step, None)
+    assert early_stop.observe(3.0, 4)
+    assert not early_stop.observe(float("inf"), 5)
+    assert (early_stop.kept, early_stop.kept_step) == (3.0, 4)
+
+
 class Painter(Generator):
     """Makes pictures of one grey level each, around a middle."""
 
@@ -347,6 +366,28 @@ def test_batch_norm_statistics_of_averaged_weights_are_taken_anew() -> None:
     assert not generator.training
     assert out.mean().abs() < 0.05
     assert (out.std() - 1).abs() < 0.1
+
+
+@pytest.mark.parametrize(
+    ("n", "parts"), [(1, [1]), (64, [64]), (65, [33, 32]), (130, [44, 43, 43]), (256, [64, 64, 64, 64])]
+)
+def test_batch_norm_statistics_are_taken_of_parts_alike_in_size(n: int, parts: list[int]) -> None:
+    class Normed(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.norm = nn.BatchNorm2d(1)
+            self.seen: list[int] = []
+
+        def forward(self, latent: Tensor, label: Tensor) -> Tensor:
+            self.seen.append(len(latent))
+            return self.norm(latent)
+
+    generator = Normed()
+    latent = torch.zeros(n, 1, 2, 2)
+    latent[-1] = 10.0  # of a short last part of its own it would be the mean
+    average.recompute_batch_norm(generator, latent, torch.zeros(n, dtype=torch.int64))
+    assert generator.seen == parts
+    assert generator.norm.running_mean.item() == pytest.approx(10 / n, abs=0.005)
 
 
 def test_the_average_moves_towards_the_weights() -> None:

@@ -14,7 +14,7 @@ from small_gan import Faulty, Listening, Signal, train
 from torch import nn
 
 import dfukit_augment.pipelines
-from dfukit import DfukitError, DivergedError, Interrupted, PluginError, checkpoint, recovery
+from dfukit import DfukitError, DivergedError, Interrupted, PluginError, checkpoint, recovery, rundir
 from dfukit.descent import Descent
 from dfukit.health import Health
 from dfukit.interfaces import Augmentation, Step
@@ -113,7 +113,8 @@ def test_the_third_roll_back_ends_training_with_the_last_good_weights(tmp_path: 
     assert good.summary["kept_step"] == 4
     fault(turn, {5, 6, 7}, NAN)
     with pytest.raises(
-        DivergedError, match=r"3 steps in a row .* 3 times, .* step 7; .*lower gan\.lr_generator"
+        DivergedError,
+        match=r"3 steps in a row .* 3 times, .* step 7; the weights of step 4 are in .*; lower gan\.lr_generator",
     ) as ended:
         train(tmp_path / "bad", **{"gan.steps": 20, "gan.evaluate_every": 4})
     assert ended.value.exit_code == 5
@@ -165,6 +166,20 @@ def test_a_score_that_is_not_finite_is_no_improvement_and_ends_nothing(tmp_path:
     assert (trained.summary["steps"], trained.summary["kept_step"], trained.summary["best_distance"]) == (8, 6, 2.0)
     scored = [event for event in RunDir(tmp_path).events() if "diversity" in event]
     assert [event.get("distance") for event in scored] == [3.0, None, 2.0, None]
+
+
+def assert_weights_of(step: int, folder: Path, other: Path) -> None:
+    """The weights of a run folder are those of a training, in another, that ended at a step."""
+    train(other, **{"gan.steps": step})
+    for name in ("generator.safetensors", "critic.safetensors"):
+        assert (folder / name).read_bytes() == (other / name).read_bytes(), name
+
+
+def test_a_training_whose_distance_is_never_measured_keeps_its_last_weights(tmp_path: Path) -> None:
+    summary = train(tmp_path / "infinite", distance=Distance(INF, NAN, INF, INF)).summary
+    assert (summary["steps"], summary["kept_step"]) == (8, 8)
+    assert summary["kept_distance"] is summary["best_distance"] is None
+    assert_weights_of(8, tmp_path / "infinite", tmp_path / "unjudged")
 
 
 def test_scoring_does_not_change_training(tmp_path: Path) -> None:
@@ -354,3 +369,29 @@ def test_training_is_ended_at_once_and_what_it_reached_is_judged_and_kept(tmp_pa
     assert signal.getsignal(signal.SIGQUIT) is before
     # Killed before it was written down that the training has ended: it has.
     assert train(tmp_path).summary["steps"] == step
+
+
+@pytest.mark.parametrize(
+    ("file", "kept_step"), [("SHA256SUMS", 2), ("generator.safetensors", 4), ("critic.safetensors", 4)]
+)
+def test_a_run_stopped_while_it_writes_ends_with_the_weights_that_it_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: str, kept_step: int
+) -> None:
+    """Stopped at once before a file of its second evaluation; resumed, and ended after a step that is worse."""
+    run, write = RunDir(tmp_path / "cut"), rundir.write_bytes
+    seen: list[str] = []
+
+    def stopped(path: Path, content: bytes) -> None:
+        seen.append(path.name)
+        if seen.count(file) == 2:
+            raise KeyboardInterrupt
+        write(path, content)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(rundir, "write_bytes", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            train(run.path, distance=Distance(3.0, 2.0))
+    run.stop.touch()
+    summary = train(run.path, distance=Distance(9.0)).summary
+    assert (summary["steps"], summary["kept_step"]) == (kept_step + 1, kept_step)
+    assert_weights_of(kept_step, run.path, tmp_path / "whole")

@@ -397,9 +397,16 @@ def test_the_view_holds_the_figures_of_the_gan(run: RunDir, width: int) -> None:
         ("critic loss", "-3.250"),
         ("generator loss", "0.5200"),
         ("penalty", "0.4100"),
-        ("Wasserstein", "3.620"),
+        ("real - fake", "3.620"),
     ):
         assert any(re.fullmatch(rf"{re.escape(name)} +[▁-█]+ +{value}", line) for line in lines)
+
+
+def test_a_stopping_metric_that_could_not_be_measured_counts_towards_the_end(run: RunDir) -> None:
+    text = "\n".join(shown(read(run, logged(100), evaluated(100, None, 3)), 80))
+    assert "the kd[r64] could not be measured" in text
+    assert "no better for 3 of 10 evaluations" in text
+    assert "no stopping metric" not in text
 
 
 @pytest.mark.parametrize("width", [40, 80, 140])

@@ -299,6 +299,22 @@ def test_a_step_that_was_done_again_counts_once(run: Finished) -> None:
     assert [chart.svg for chart in after] == [chart.svg for chart in before]
 
 
+def test_no_chart_promises_a_wasserstein_distance_which_other_losses_do_not_estimate(run: Finished) -> None:
+    (chart,) = (one for one in training.curves(read_facts(run.folder, run.images)) if "wgan_gp" in one.note)
+    assert chart.title == "Critic's scores, real less synthetic"
+    assert "Wasserstein" not in chart.svg
+
+
+def test_a_stopping_distance_that_was_never_measured_is_not_laid_to_the_size_of_the_validation_part(
+    run: Finished,
+) -> None:
+    told = rundir.read_json(run.folder.training)
+    rundir.write_json(run.folder.training, {**told, "kept_distance": None, "best_distance": None})
+    text = words(run)
+    assert "The weights of step 200 are kept, the latest: the kd[r64] to the validation part could not be" in text
+    assert "the validation part is too small" not in text
+
+
 def test_groups_of_near_duplicates_are_not_called_patients(run: Finished) -> None:
     unknown = evolve(run, images=evolve(run.images, patients_known=False, phantom=False))
     text = words(unknown)

@@ -192,6 +192,21 @@ def test_a_damaged_checkpoint_falls_back_to_the_one_before(
     assert found.of("a")["b"].tolist() == [1] * 50
     assert len(said) == 1
     assert "00000002 is damaged" in said[0]
+    assert said[0].endswith("using the one before it")
+
+
+def test_where_no_whole_checkpoint_is_left_training_begins_anew_and_says_so(tmp_path: Path) -> None:
+    for step in (1, 2):
+        checkpoint.write(tmp_path / "checkpoints", Checkpoint(step, {"a/b": torch.zeros(1)}, {}))
+        tear(tmp_path / "checkpoints" / f"{step:08d}" / checkpoint.TENSORS)
+    listening = Listening()
+    assert train(tmp_path, listening, **{"gan.steps": 1}).summary["steps"] == 1
+    before = [line for line in listening.said if "checkpoint" in line]
+    assert [line.rsplit(": ", 1)[1] for line in before] == [
+        "using the one before it",
+        "there is none before it",
+        "training begins at step 0",
+    ]
 
 
 def test_a_run_whose_newest_checkpoint_is_torn_ends_the_same(whole: RunDir, tmp_path: Path) -> None:

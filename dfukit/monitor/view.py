@@ -19,7 +19,7 @@ TITLES = {
     "critic_loss": "critic loss",
     "generator_loss": "generator loss",
     "critic_penalty": "penalty",
-    "wasserstein": "Wasserstein",
+    "wasserstein": "real - fake",
 }
 COLOURS = {
     "waiting": "yellow",
@@ -130,7 +130,10 @@ _GAN = {"gan": _gan, "scores": _gan_done, "classifier": _gan_done, "report": _ga
 def _stopping_metric(page: Page, gan: Gan, patience: int) -> None:
     distance = gan.series["distance"]
     if distance.lowest is None:
-        if gan.figures["diversity"] is not None:
+        if gan.distance_name:
+            page.words(LOW, f"the {gan.distance_name} could not be measured", "dim")
+            page.flow(HIGH, _counter(gan.waited, patience, "evaluations"), _indent(page))
+        elif gan.figures["diversity"] is not None:
             page.words(LOW, "no stopping metric: training ends after its last step", "dim")
         return
     _curve(page, HIGH, gan.distance_name or "distance", distance, "bold cyan")

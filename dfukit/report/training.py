@@ -25,6 +25,8 @@ def stage(facts: Facts) -> list[str]:
             f": their {metric} to the validation part ({figure(training['kept_distance'])}) cannot be told from "
             f"the smallest ({figure(best)} at step {count(training['best_step'])}), and they were trained longer."
         )
+    elif metric:
+        kept += f", the latest: the {metric} to the validation part could not be measured."
     else:
         kept += "; there was no stopping distance, because the validation part is too small."
     troubles = []
@@ -83,11 +85,11 @@ def curves(facts: Facts) -> list[Chart]:
             best,
         ),
         _chart(
-            "Wasserstein estimate",
-            [_curve(events, "Wasserstein estimate", "step", "wasserstein")],
+            "Critic's scores, real less synthetic",
+            [_curve(events, "real − synthetic", "step", "wasserstein")],
             "generator step",
             "score, real − synthetic",
-            "The critic's mean score, real less synthetic pictures: falls as it can tell them apart less.",
+            "Falls as the critic can tell them apart less; trained with wgan_gp it estimates a Wasserstein distance.",
             best,
         ),
         _chart(
