@@ -133,7 +133,7 @@ def _check(run: RunDir, classifier: bool) -> int:
             raise DataError(f"{run.path} is not finished (it has no {path.name}): {again}")
     if classifier and not run.classifier_weights.is_file():
         raise DataError(f"{run.path} has no classifier: leave --classifier out, or train one (dfukit classify)")
-    for finding in sums.check(run.path, sums.GOES_ON):
+    for finding in sums.check(run.path, sums.going_on(run)):
         raise DataError(f"{run.path / finding.file} was changed since the run ended: see dfukit verify {run.path}")
     release.insist(run)
     record = release.read(run)

@@ -107,6 +107,12 @@ def _append(path: Path, line: dict[str, Any]) -> None:
         finally:
             os.close(handle)
     except OSError as error:
-        raise DataError(f"the ledger {path} cannot be written ({error.strerror}): set DFUKIT_CACHE_DIR") from None
+        raise DataError(f"the ledger {path} cannot be written ({error.strerror}): {_remedy(path)}") from None
     if written < len(content):
-        raise DataError(f"the ledger {path} cannot be written (the disk is full): set DFUKIT_CACHE_DIR")
+        raise DataError(f"the ledger {path} cannot be written (the disk is full): {_remedy(path)}")
+
+
+def _remedy(path: Path) -> str:
+    if path.is_relative_to(ledger_dir()):
+        return "set DFUKIT_CACHE_DIR"
+    return f"give leave to write in {path.parent} (given its classifier.safetensors, evaluate writes nothing there)"

@@ -18,7 +18,7 @@ from PIL import Image, ImageOps
 from dfukit import clinical, likeness, rundir, weights
 from dfukit.component import ImageSpec
 from dfukit.device import Compute
-from dfukit.errors import ConfigError, DataError
+from dfukit.errors import ConfigError, DataError, PluginError
 from dfukit.images import resize
 from dfukit.images.decode import Limits, Unusable, decode
 from dfukit.images.find import below
@@ -141,10 +141,18 @@ class LoadedClassifier:
 
     def judge(self, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
         """Calibrated scores float64 [N] of square pictures uint8 [N, H, H, 3], and how far they lie from the training
-        pictures, as multiples of the limit [N]; None for those where the weights do not say."""
+        pictures, as multiples of the limit [N]; None for those where the weights do not say.
+
+        Raises PluginError where a logit is no finite number: it would be called negative.
+        """
         sized = resize(pixels, self.image.size)
         with torch.inference_mode():
             logits, features = likeness.judge(self.network, sized, self.compute)
+        if unknown := int((~np.isfinite(logits)).sum()):
+            raise PluginError(
+                f"{self.description.chosen} gives {unknown} of {len(logits)} pictures a logit that is not finite: "
+                "train it anew"
+            )
         scores = clinical.calibrated(logits, self.temperature)
         if self.likeness is None or features is None:
             return scores, None

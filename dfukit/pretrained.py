@@ -17,7 +17,8 @@ import threading
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -106,8 +107,7 @@ class Store:
             raise WeightsError(f"the weights {name} are not here and DFUKIT_OFFLINE is set: {remedy}")
         if (obstacle := _unreachable(entry.url)) is not None:
             raise WeightsError(f"the weights {name} are not here and cannot be downloaded ({obstacle}): {remedy}")
-        self._make()
-        with tempfile.TemporaryDirectory(dir=self.folder) as folder:
+        with self._writing(), tempfile.TemporaryDirectory(dir=self.folder) as folder:
             download = Path(folder) / entry.file
             try:
                 _download(entry, download, progress)
@@ -131,13 +131,14 @@ class Store:
             expected = "; ".join(f"{known.file} ({known.sha256[:12]}...)" for known in self.known)
             raise WeightsError(f"{file} (sha256 {digest[:12]}...) is none of the files that dfukit knows: {expected}")
         tensors = _tensors(file)
-        self._make()
         path = self._path(entry)
         facts = {"name": entry.name, "file": entry.file, "sha256": entry.sha256, "content": _content(tensors)}
         from safetensors.torch import save
 
         # One metadata key only: safetensors writes several in random order.
-        rundir.write_bytes(path, save(tensors, {"dfukit": json.dumps(facts, sort_keys=True)}))
+        content = save(tensors, {"dfukit": json.dumps(facts, sort_keys=True)})
+        with self._writing():
+            rundir.write_bytes(path, content)
         return path
 
     def verify(self) -> Rows:
@@ -158,12 +159,16 @@ class Store:
     def _path(self, entry: Published) -> Path:
         return self.folder / f"{entry.name}-{entry.sha256[:8]}.safetensors"
 
-    def _make(self) -> None:
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """The folder is there. Raises WeightsError where it cannot be made or written."""
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
+            yield
         except OSError as error:
             raise WeightsError(
-                f"{self.folder} cannot be made ({error.strerror or error}): set DFUKIT_CACHE_DIR to a writable folder"
+                f"{self.folder} cannot be written ({error.strerror or error}): "
+                "make room, or set DFUKIT_CACHE_DIR to a writable folder"
             ) from None
 
 

@@ -21,7 +21,12 @@ LINE = re.compile(r"([0-9a-f]{64}) [ *](.+)")
 
 def record(run: RunDir) -> None:
     """Write SHA256SUMS over the files of a finished run, all but those that a resumed training goes on writing."""
-    write(run.path, GOES_ON)
+    write(run.path, going_on(run))
+
+
+def going_on(run: RunDir) -> tuple[str, ...]:
+    """What of a run no sums cover: GOES_ON, and an experiment that has no result yet."""
+    return GOES_ON if run.lift_result.is_file() else (*GOES_ON, run.lift.name)
 
 
 def write(folder: Path, left_out: Collection[str] = ()) -> None:

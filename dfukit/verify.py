@@ -114,7 +114,7 @@ def _check_sums(folder: Path, report: _Report) -> str | None:
         report.wrong(sums.FILE, "file", "one beside every run that ended, and in every bundle", ABSENT)
         return None
     try:
-        report.findings += sums.check(folder, sums.GOES_ON if run.config.is_file() else ())
+        report.findings += sums.check(folder, sums.going_on(run) if run.config.is_file() else ())
     except DataError as error:
         report.wrong(sums.FILE, "content", "digests of files", str(error))
     return sums.digest(folder)

@@ -14,11 +14,14 @@ import dfukit
 def main(run: str) -> None:
     classifier = dfukit.load_classifier(run)
     for line in sys.stdin:
+        if not (path := line.rstrip("\r\n")):
+            continue
         try:
-            answer = classifier.predict([line.strip()])[0].as_table()
+            answers = [found.as_table() for found in classifier.predict([path])]
         except dfukit.DfukitError as error:  # one unusable picture does not end the service
-            answer = {"path": line.strip(), "error": str(error)}
-        print(json.dumps(answer), flush=True)
+            answers = [{"path": path, "error": str(error)}]
+        for answer in answers:  # several where it is a folder
+            print(json.dumps(answer), flush=True)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import pickle
 import re
 import subprocess
@@ -259,3 +260,58 @@ def test_emptying_the_cache_says_what_it_held(ask: Ask) -> None:
     out = ask("data", "clear")[1]
     assert "(pictures)" in out
     assert "(features and scores)" in out
+
+
+@pytest.mark.parametrize("arguments", [[], ["data"]])
+def test_without_a_command_the_help_is_shown(ask: Ask, arguments: list[str]) -> None:
+    _, out, err = ask(*arguments)
+    assert (out + err).startswith("Usage: dfukit")
+    assert "Error" not in err
+
+
+def test_debug_shows_the_traceback_and_leaves_the_exit_code(ask: Ask) -> None:
+    code, out, err = ask("plugins", "show", "nonsense", "--debug")
+    assert (code, out) == (2, "")
+    assert "Traceback" in err
+    assert err.splitlines()[-1].startswith("Error: no component is called nonsense")
+
+
+def test_an_interrupt_without_a_run_promises_none(ask: Ask, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("dfukit.images.inspect", interrupted)
+    code, _, err = ask("data", "check", tmp_path)
+    assert (code, err.strip()) == (130, "Error: interrupted")
+
+
+def test_what_is_printed_on_the_way_is_not_in_the_document(ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
+    def loud(name: str) -> str:
+        print("hello")
+        return "1"
+
+    monkeypatch.setattr("importlib.metadata.version", loud)
+    _, out, err = ask("doctor", "--json")
+    assert json.loads(out)["dfukit"] == "1"
+    assert "hello" in err
+
+
+def test_a_name_that_is_not_utf_8_is_printed() -> None:
+    script = """
+import click, os, sys
+from dfukit import cli
+cli.LazyGroup.get_command = lambda *_: click.Command("x", callback=lambda: click.echo(os.fsdecode(b"\\xff.png")))
+sys.argv = ["dfukit", "x"]
+cli.main()
+"""
+    environment = {**os.environ, "PYTHONUTF8": "1"}
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=environment)
+    assert (ended.returncode, ended.stdout) == (0, "\\udcff.png\n"), ended.stderr
+
+
+def test_sample_leaves_a_set_that_is_there_alone(ask: Ask, tmp_path: Path) -> None:
+    (tmp_path / "made").mkdir()
+    (tmp_path / "made" / "manifest.csv").write_text("path\n")
+    answer = ask("sample", "absent", "--count", 1, "--out", "made")
+    assert_one_line(answer, 2, "already holds a synthetic set")
+    assert (tmp_path / "made" / "manifest.csv").read_text() == "path\n"

@@ -17,7 +17,7 @@ from torch import nn
 from dfukit import likeness, phantom, registry, weights
 from dfukit.cli import main
 from dfukit.component import ImageSpec
-from dfukit.errors import ConfigError, DataError
+from dfukit.errors import ConfigError, DataError, PluginError
 from dfukit.interfaces import Classifier
 from dfukit.likeness import Likeness
 from dfukit.predict import CPU, load_classifier
@@ -173,6 +173,15 @@ def test_the_command_prints_json_alone_and_names_what_it_left_out(
     code, printed, told = ask(tmp_path)
     assert (code, printed) == (3, "")
     assert "none of these pictures can be used" in told
+
+
+def test_a_logit_that_is_not_finite_is_no_call(clinic: Clinic, others: Path, tmp_path: Path) -> None:
+    network, description = weights.read(clinic.run.classifier_weights, "classifier")
+    for parameter in network.parameters():
+        parameter.data.fill_(float("nan"))
+    weights.write(tmp_path / "c.safetensors", network, description)
+    with pytest.raises(PluginError, match="1 of 1 pictures a logit that is not finite"):
+        load_classifier(tmp_path / "c.safetensors").predict([next(others.rglob("*.png"))])
 
 
 # Pictures unlike the training set.

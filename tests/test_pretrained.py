@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import threading
@@ -210,6 +211,19 @@ def test_verify_finds_a_changed_tensor_and_a_broken_file(tmp_path: Path) -> None
     assert "its tensors changed" in store.verify()[0]["problem"]
     path.write_bytes(whole[:40])
     assert "unreadable" in store.verify()[0]["problem"]
+
+
+def test_a_store_that_cannot_be_written_is_named_with_the_remedy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = Store(tmp_path / "store", (publish(tmp_path / "tiny.pth", "http://127.0.0.1:9"),))
+
+    def refused(*_: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", "x")
+
+    monkeypatch.setattr("dfukit.rundir.write_bytes", refused)
+    with pytest.raises(WeightsError, match=r"store cannot be written \(Permission denied\).*DFUKIT_CACHE_DIR"):
+        store.add(tmp_path / "tiny.pth")
 
 
 def test_unknown_weights_are_guessed(tmp_path: Path) -> None:

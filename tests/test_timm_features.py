@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import huggingface_hub
 import numpy as np
 import pytest
 import timm
@@ -15,7 +16,7 @@ from local_hub import REVISION, empty_cache, put, serving
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
-from dfukit import registry
+from dfukit import hub, registry
 from dfukit.errors import ConfigError, WeightsError
 from dfukit.interfaces import Extractor
 from dfukit.testing import ExtractorSuite
@@ -213,3 +214,16 @@ def test_an_unknown_backbone_or_its_weights_are_guessed() -> None:
         build("resnet81")
     with pytest.raises(ConfigError, match=r"did you mean \"resnet18\.a1_in1k\""):
         build("resnet18.a1_in2k")
+
+
+@pytest.mark.parametrize("error", [RuntimeError("CAS service error"), TimeoutError("read"), EOFError()])
+def test_a_download_that_breaks_off_is_weights_that_cannot_be_had(
+    cache: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(hub, "_answers", lambda *_: True)
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", broken)
+    with pytest.raises(WeightsError, match="could not be fetched"):
+        hub.find(CONVOLUTIONS, 1.0)

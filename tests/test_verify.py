@@ -124,6 +124,15 @@ def test_the_sums_of_a_run_leave_out_what_goes_on_being_written(made: Clinic) ->
     assert there - listed == {"checkpoints", "ledger.jsonl", "metrics.jsonl", "tensorboard", "SHA256SUMS"}
 
 
+def test_an_experiment_without_a_result_is_no_change_of_the_run(made: Clinic, tmp_path: Path) -> None:
+    run = RunDir(Path(shutil.copytree(made.run.path, tmp_path / "run")))
+    rundir.write_json(run.lift / "design.json", {})
+    assert verify(run.path).findings == ()
+    export(run, tmp_path / "bundle")
+    rundir.write_json(run.lift_result, {})
+    assert {one.file for one in verify(run.path).findings} == {"lift/design.json", "lift/lift.json"}
+
+
 # Files.
 
 

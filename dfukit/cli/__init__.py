@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import atexit
 import importlib
+import io
 import os
 import signal
 import sys
 import threading
+import traceback
 
 import click
 
@@ -64,6 +66,8 @@ def main() -> None:
     from dfukit.interrupt import sigterm_like_ctrl_c
 
     threading.excepthook = _quietly
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a file's name need not be UTF-8, nor the terminal
     # --debug counts wherever it stands, so that it can be added to the end of a failed command.
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
     debug = len(arguments) < len(sys.argv) - 1
@@ -72,15 +76,18 @@ def main() -> None:
             code = group.main(arguments, prog_name="dfukit", standalone_mode=False)
         sys.exit(code if isinstance(code, int) else 0)
     except click.ClickException as error:
+        if type(error).__name__ == "NoArgsIsHelpError":  # click before 8.2 prints the help itself
+            click.echo(error.format_message(), err=True)
+            sys.exit(2)
         hint = ""
         if isinstance(error, click.UsageError) and error.ctx is not None:
             hint = f" (see {error.ctx.command_path} --help)"
         _fail(error.format_message() + hint, 2)
     except (click.Abort, KeyboardInterrupt):
-        _fail("interrupted; what was finished is in the run folder", 130)
+        _fail("interrupted", 130)  # a run says how it goes on (`dfukit.interrupt.continued_by`)
     except DfukitError as error:
         if debug:
-            raise
+            traceback.print_exc()
         _fail(str(error), error.exit_code)
     except BrokenPipeError:
         sys.stderr.close()  # the reader went away; Python would complain once more at its exit

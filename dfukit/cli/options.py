@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import json
 import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 import click
 
@@ -17,6 +19,9 @@ if TYPE_CHECKING:
     from dfukit.progress import Progress
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+_documents: list[TextIO] = []
+"""Standard output, while a command with --json runs."""
 
 # A named option and the setting that it stands for.
 SETTINGS = {
@@ -80,7 +85,21 @@ def configuration_options(command: F) -> F:
 
 
 def json_option(command: F) -> F:
-    return click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")(command)
+    """With it, standard output is for the document alone: what a plugin prints goes to standard error."""
+
+    @functools.wraps(command)
+    def call(*arguments: Any, **named: Any) -> Any:
+        if not named["as_json"]:
+            return command(*arguments, **named)
+        _documents.append(sys.stdout)
+        with contextlib.redirect_stdout(sys.stderr):
+            try:
+                return command(*arguments, **named)
+            finally:
+                _documents.pop()
+
+    option: F = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")(call)
+    return option
 
 
 def configure(options: dict[str, Any]) -> RunConfig:
@@ -133,4 +152,4 @@ def tell(result: Any, as_json: bool) -> None:
 
 def emit(document: Any) -> None:
     """One JSON document on standard output."""
-    click.echo(json.dumps(document, indent=2, sort_keys=True))
+    click.echo(json.dumps(document, indent=2, sort_keys=True), file=_documents[-1] if _documents else None)
