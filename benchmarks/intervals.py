@@ -45,7 +45,7 @@ def share_covered(simulations: int, n: int, shift: float, spread: float, patient
         for halving in halvings(real, fake, MIN_PICTURES, rng):
             one, other, equal = real.take(halving.one), real.take(halving.other), fake.take(halving.equal)
             for trial in trials:
-                trial.halve(one, other, equal, lambda equal=equal: equal)
+                trial.halve(one, other, equal, lambda one=one: one, lambda equal=equal: equal)
         entries = [trial.entries()[name] for trial, name in zip(trials, METRICS, strict=True)]
         found.append([(entry["value"], *entry["interval"]) for entry in entries])
     value, low, high = np.array(found).transpose(2, 1, 0)

@@ -88,7 +88,7 @@ def fit(network: Classifier, training: Pixels, held_out: Pixels, compute: Comput
     # N pictures vary along N - 1 directions at most. A share of the whole keeps out a division by nothing.
     spanned = min(len(known) - 1, known.shape[1])
     rest = float(variances[kept:].sum()) / (spanned - kept) + float(variances.sum()) * 1e-9
-    model = (mean, directions[:kept], variances[:kept] + rest, rest)
+    model = (mean, directions[:kept], np.maximum(variances[:kept], rest), rest)
     return Likeness(*model, limit=_limit(_mahalanobis(others, *model)))
 
 

@@ -23,6 +23,8 @@ from dfukit.sections import ReleaseSettings
 
 CLOSE = 1e-9
 """Relative difference from which on figures differ: another machine adds in another order."""
+SCORED = 1e-6
+"""The same for scores: a Fréchet distance is computed to a relative 1e-7, and a kernel distance may lie near 0."""
 FITTED = 1e-4
 """The same for what an optimiser found."""
 MOST_RESAMPLES = 100_000
@@ -147,7 +149,7 @@ def _scores(run: RunDir) -> Checked:
         missing = "there are no features (they stay with the run)"
         return Checked(notes=(f"{run.scores.name}: not recomputed, {missing}: {', '.join(sorted(stated))}",))
     again = scoring.rescore(run)
-    findings, figures = compare(run.scores.name, {name: stated.get(name) for name in again}, again)
+    findings, figures = compare(run.scores.name, {name: stated.get(name) for name in again}, again, SCORED)
     left = sorted(stated.keys() - again.keys())
     return Checked(
         findings, figures, (f"{run.scores.name}: not recomputed from features: {', '.join(left)}",) * bool(left)

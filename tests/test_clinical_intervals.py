@@ -120,3 +120,11 @@ def test_the_auroc_leans_to_the_side_that_has_room() -> None:
     low, high = intervals.auroc(0.95, draws, 20).bounds or [0, 0]
     assert high < 1
     assert 0.95 - low > 2 * (high - 0.95)
+
+
+@pytest.mark.parametrize(("pictures", "right", "patients"), [(3, 2, 10), (3, 1, 5), (5, 1, 6), (7, 3, 5)])
+def test_patients_of_whom_each_has_the_same_share_count_one_each(pictures: int, right: int, patients: int) -> None:
+    """Their shares differ by rounding, which is no variation."""
+    success = np.tile(np.arange(pictures) < right, patients)
+    bounds = intervals.proportion(success, np.repeat(np.arange(patients), pictures)).bounds
+    assert bounds == pytest.approx(intervals.wilson(right / pictures, patients, patients - 1))

@@ -19,14 +19,16 @@ from PIL import Image
 from sklearn.metrics import roc_auc_score
 
 from dfukit import cli, phantom, pipeline, registry, rundir
+from dfukit import labels as audits
 from dfukit.config import RunConfig
 from dfukit.errors import ConfigError, DataError, DivergedError, Interrupted
 from dfukit.images import make_split, write_split
 from dfukit.lift import arms, experiment
 from dfukit.lift.folds import Fold, Real, check_folds, make_folds
-from dfukit.lift.sources import Synthetic, given, read_labelled
+from dfukit.lift.sources import Retrained, Synthetic, given, read_labelled
 from dfukit.progress import Silent
 from dfukit.rundir import RunDir
+from dfukit.sections import SampleSettings
 
 QUICK: dict[str, Any] = {"lift.steps": 6, "lift.seeds": 1, "lift.bootstrap": 100}
 SCARCE: dict[str, Any] = {"lift.training_share": 0.1, "lift.steps": 100}
@@ -208,6 +210,36 @@ def test_a_part_without_a_positive_picture_is_named() -> None:
 # Synthetic sets.
 
 
+def test_the_pictures_of_a_fold_are_drawn_with_the_settings_of_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[SampleSettings] = []
+
+    def draw(config: RunConfig, *others: object) -> Synthetic:
+        drawn.append(config.sample)
+        return Synthetic(np.zeros((2, 16, 16, 3), np.uint8), np.arange(2), ["a", "b"])
+
+    monkeypatch.setattr(pipeline, "train_gan", lambda *given: attrs.make_class("Gan", ["critic"])(None))
+    monkeypatch.setattr("dfukit.synthetic.draw_samples", draw)
+    told = settings(**{"sample.truncation": 0.5, "sample.count": 3, "lift.ratio": 2.0})
+    source = Retrained(told, None, IMAGE, CPU, tmp_path, Silent())  # type: ignore[arg-type]
+    source.of(1, Fold(np.arange(4), np.arange(4, 6), np.arange(6, 8)))
+    assert drawn == [SampleSettings(count=8, truncation=0.5)]
+
+
+def test_a_class_is_not_set_aside_as_a_whole(tmp_path: Path) -> None:
+    """A generator that draws one class like the other is to be judged, and not refused for lacking it."""
+    case = rare_class(0)
+    pixels, labels = case.others
+    other = np.flatnonzero(labels == 1)
+    model = audits._fit(audits.colours(case.real.pixels), case.real.labels)
+    other = other[np.argsort(audits._predict(model, audits.colours(pixels[other]), 2)[:, 0])]
+    drawn = Made(lambda fold: (pixels[other], np.where(np.arange(len(other)) < 8, 0, 1)))
+    result = experiment.run(settings(**QUICK), case.real, IMAGE, drawn, tmp_path, CPU, Silent())
+    assert min(result["labels"]["synthetic"]["flagged"]) >= 8
+    assert result["labels"]["synthetic"]["set_aside"] == [0, 0]
+
+
 def test_one_class_only_is_refused(tmp_path: Path) -> None:
     case = rare_class(0)
     one = evolve(IMAGE, classes=("infected",), positive=None)
@@ -358,7 +390,7 @@ def test_the_generator_of_a_run_is_trained_anew_in_each_fold(run: RunDir, capsys
     assert code == 0, err
     result = json.loads(out)
     assert (
-        "no test patient touched it; its settings are the run's, except gan.steps 4 -> 2"
+        "no test patient touched it; it had 2 steps; its settings are the run's, except gan.steps 4 -> 2"
         in (result["design"]["generator"])
     )
     made = [run.lift / f"gan-of-fold-{number}" / "generator.safetensors" for number in (1, 2)]

@@ -121,3 +121,13 @@ def test_a_metric_that_fails_is_null_and_has_no_classes() -> None:
     entry = colours(REAL, FAKE, "failing", labels=LABELS, classes=("good", "dark"))["failing[colour]"]
     assert entry["value"] is None
     assert "classes" not in entry
+
+
+def test_where_fakes_are_fewer_than_a_half_all_is_compared_at_their_number() -> None:
+    entry = colours(pictures(0, 60), noise(1, 12), "fd")["fd[colour]"]
+    assert entry["n_half"] == 12
+    real, fake = View(features=np.zeros((60, 2))), View(features=np.zeros((12, 2)))
+    for one in halvings(real, fake, 10, np.random.default_rng(0)):
+        sizes = [len(set(rows)) for rows in (one.one, one.other, one.equal, one.half_real, one.half)]
+        assert sizes == [12, 12, 12, 30, 6]
+        assert not set(one.one) & set(one.other)

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO, TypeVar
+from typing import TYPE_CHECKING, Any, TextIO, TypeVar, cast
 
 import click
 
@@ -98,8 +98,7 @@ def json_option(command: F) -> F:
             finally:
                 _documents.pop()
 
-    option: F = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")(call)
-    return option
+    return cast(F, click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")(call))
 
 
 def configure(options: dict[str, Any]) -> RunConfig:

@@ -86,7 +86,8 @@ def proportion(success: np.ndarray, patient: np.ndarray) -> Interval:
     value = float(success.mean())
     residual = np.bincount(number, success - value, count)
     variance = float((residual**2).sum()) / len(success) ** 2 * count / (count - 1)
-    size = min(len(success), value * (1 - value) / variance) if variance > 0 else count
+    spread = variance > STILL**2  # patients with the same share each differ by rounding alone
+    size = min(len(success), value * (1 - value) / variance) if spread else count
     return Interval(wilson(value, size, count - 1))
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from dfukit import rundir, weights
+from dfukit import pretrained, rundir, weights
 from dfukit.comparing.trials import Trial
 from dfukit.config import RunConfig
 from dfukit.device import Compute
@@ -17,6 +17,8 @@ from dfukit.progress import Progress
 from dfukit.provenance import file_sha256
 from dfukit.rows import Pixels
 from dfukit.sample import Samples, read_samples
+from dfukit.scoring.cache import circumstances
+from dfukit.scoring.extraction import BEST
 from dfukit.synthetic import measure_samples
 
 
@@ -39,6 +41,9 @@ def judge(
         "metrics": [metric.as_table() for metric in config.metrics],
         "extractor": config.score.extractor,
         "smaller": smaller,
+        # Weights that came later, or another version, measure otherwise.
+        "inception": pretrained.default_store().stored(BEST) is not None,
+        **circumstances(compute.device.type),
     }
     if place.is_file():
         known = rundir.read_json(place)

@@ -32,6 +32,8 @@ GRACE_SECONDS = 1.0
 """How long a decoder may take to end by itself."""
 WORKERS = 8
 """Decoders at most."""
+TOO_SLOW = "took longer than data.seconds_per_picture"
+"""How the reason against a picture begins that may be decoded another time."""
 
 
 @frozen
@@ -122,7 +124,7 @@ class _Decoder:
             crashed = not slow and not crashed
             if not crashed:
                 self._unanswered.popleft()
-                reason = f"took longer than data.seconds_per_picture = {self._seconds:g} to decode"
+                reason = f"{TOO_SLOW} = {self._seconds:g} to decode"
                 results.append(Decoded(b"", reason if slow else f"crashed the decoder twice (exit status {code})"))
             if self._unanswered and not self._closed:
                 self._write()

@@ -136,10 +136,12 @@ def _with_synthetic(
         len(image.classes),
     )
     flagged, aside = int(doubts.flagged.sum()), doubts.flagged
-    if flagged > config.lift.max_set_aside * len(synthetic):
+    whole = [image.classes[n] for n in np.unique(synthetic.labels) if doubts.flagged[synthetic.labels == n].all()]
+    if whole or flagged > config.lift.max_set_aside * len(synthetic):
+        why = f"all of {whole[0]} among them" if whole else "more than lift.max_set_aside"
         progress.say(
-            f"fold {number}: {flagged} of {len(synthetic)} synthetic pictures do not look like their class, more than "
-            "lift.max_set_aside: the set is judged as it came"
+            f"fold {number}: {flagged} of {len(synthetic)} synthetic pictures do not look like their class, {why}: "
+            "the set is judged as it came"
         )
         aside = np.zeros(len(synthetic), bool)
     return Dealt(number, fold, synthetic.take(~aside), synthetic.take(aside), doubts, flagged)

@@ -100,7 +100,8 @@ def _of_one(labels: np.ndarray, scores: np.ndarray, weights: np.ndarray, specifi
     return np.array(
         [
             (pairs, positives * negatives),
-            ((positive * called).sum(1), positives),
+            # Without a negative picture there is no specificity to read it at.
+            ((positive * called).sum(1) * (negatives > 0), positives * (negatives > 0)),
             (weights @ -np.log(clipped), weights.sum(1)),
         ]
     )

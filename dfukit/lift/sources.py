@@ -24,7 +24,7 @@ from dfukit.lift.folds import Fold, Real, digest_of
 from dfukit.progress import Progress, counter
 from dfukit.rows import Pixels
 from dfukit.rundir import RunDir
-from dfukit.sections import DataSettings, GanSettings, SampleSettings
+from dfukit.sections import DataSettings, GanSettings
 
 RETRAINED = "the generator was trained anew inside each fold: no test patient touched it"
 VOUCHED = "that the generator saw none of these real pictures is the user's word"
@@ -98,7 +98,8 @@ class Retrained:
         trained = pipeline.train_gan(config, run, self.compute, self.images, split, self.image, self.progress)
         shutil.rmtree(run.checkpoints, ignore_errors=True)  # the training has ended
         wanted = max(self.config.sample.count or len(fold.train), math.ceil(self.config.lift.ratio * len(fold.train)))
-        samples = synthetic.draw_samples(evolve(self.config, sample=SampleSettings(count=wanted)), run, trained, split)
+        told = evolve(self.config, sample=evolve(self.config.sample, count=wanted))
+        samples = synthetic.draw_samples(told, run, trained, split)
         paths = [f"fold-{number}/{path}" for path in samples.paths]
         return Synthetic(samples.pixels, samples.labels, paths, Parts(critic=trained.critic))
 

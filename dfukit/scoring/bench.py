@@ -48,7 +48,8 @@ class Bench:
             real, fake = self._views.view(part, reads, label), self._views.view(SYNTHETIC, reads, label)
             for task, found in self._pair(divided, real, fake, f"{part}, {label}").items():
                 for name, whole in entries[task].items():
-                    whole.setdefault("classes", {})[label] = found[name] if name in found else found[task.chosen.name]
+                    own = found.get(name) or found.get(task.chosen.name) or _unnamed(task, real, fake)
+                    whole.setdefault("classes", {})[label] = own
         return entries
 
     def audit(self, task: Task, part: str, held_out: str | None) -> dict[str, Entry]:
@@ -72,9 +73,10 @@ class Bench:
         rng = np.random.default_rng(self._views.seed_of(f"halves of {purpose}"))
         for halving in halvings(real, fake, MIN_PICTURES, rng) if halved else ():
             one, other, equal = real.take(halving.one), real.take(halving.other), fake.take(halving.equal)
+            half_real = functools.cache(functools.partial(real.take, halving.half_real))
             half = functools.cache(functools.partial(fake.take, halving.half))
             for trial in halved:
-                trial.halve(one, other, equal, half)
+                trial.halve(one, other, equal, half_real, half)
         return {trial.task: trial.entries() for trial in trials}
 
     def _not_extracted(self, task: Task, part: str, error: Exception) -> dict[str, Entry]:
@@ -91,6 +93,11 @@ class Bench:
     def _failed(self, reason: str) -> None:
         self.failures.append(reason)
         self._progress.say(reason)
+
+
+def _unnamed(task: Task, real: View, fake: View) -> Entry:
+    """The names of scores must not change with the pictures."""
+    return without(task.metric, (real.n, fake.n), f"{task.chosen.name} gave no figure of that name", failed=True)
 
 
 def _had(entries: dict[str, Entry]) -> bool:

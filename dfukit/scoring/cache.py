@@ -12,12 +12,11 @@ from typing import Any
 
 import numpy as np
 import safetensors
-import torch
 from attrs import frozen
 from safetensors.numpy import save
 
 import dfukit
-from dfukit import rundir, settings
+from dfukit import environment, rundir, settings
 from dfukit.component import Chosen
 from dfukit.images.cache import scores_dir
 from dfukit.progress import Progress
@@ -81,13 +80,12 @@ def default_cache(progress: Progress) -> Cache:
     return Cache(scores_dir(), progress)
 
 
-def circumstances(device: str) -> dict[str, str]:
+def circumstances(device: str) -> dict[str, Any]:
     """What every figure depends on besides its pictures and its plugins."""
     return {
         "dfukit": dfukit.__version__,
         "code": content.of_code("dfukit"),
-        "torch": torch.__version__,
-        "numpy": np.__version__,
+        "packages": environment.versions(),
         "device": device,
     }
 

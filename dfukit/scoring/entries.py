@@ -39,9 +39,9 @@ def entry(score: Score, metric: Metric, halved: Halved | None = None, held_out: 
         **{key: _json(more) for key, more in score.details.items()},
         **made,
         "value": value,
-        "n": list(score.n),
-        "interval": list(interval) if interval is not None and value is not None else None,
-        "real_vs_real": reference,
+        "n": [int(n) for n in score.n],
+        "interval": [float(end) for end in interval] if interval is not None and value is not None else None,
+        "real_vs_real": None if reference is None else float(reference),
         "reason": score.reason,
     }
 
@@ -86,6 +86,9 @@ def _name(names: Sequence[str], place: int) -> str:
 
 def finite(score: Score) -> Score:
     """The score with every number that is not finite left out: JSON has none."""
+    # A plugin's numbers may be numpy's, which JSON does not take.
+    if score.value is not None:
+        score = evolve(score, value=float(score.value))
     if score.value is not None and not math.isfinite(score.value):
         score = evolve(score, value=None, reason=f"not a finite number ({score.value})")
     if score.interval is not None and not all(math.isfinite(end) for end in score.interval):

@@ -12,7 +12,8 @@ from attrs import evolve
 from dfukit import device as devices
 from dfukit import registry as registries
 from dfukit.device import Compute
-from dfukit.images.decode import SIDE
+from dfukit.images.decode import SIDE, has_heic
+from dfukit.images.pool import TOO_SLOW
 from dfukit.progress import Progress, Silent
 from dfukit.registry import Registry
 from dfukit.scoring import content, matching
@@ -116,7 +117,8 @@ def _scores(
     measured = measure(tasks, views, progress)
     for entry in measured.scores.values():
         entry.pop("distances", None)
-    if not measured.failures:
+    # A picture that took too long may be quick the next time.
+    if not measured.failures and not any(TOO_SLOW in line for line in left_out):
         cache.keep_scores(key, {"left_out": left_out, "scores": measured.scores})
     return measured.scores
 
@@ -149,5 +151,6 @@ def _key(
         },
         "metrics": [[identity(task.chosen), task.extractor, task.missing] for task in tasks],
         "extractors": {task.extractor: extractors.identity(task.extractor) for task in tasks if task.extractor},
+        "heic": has_heic(),
         **circumstances(compute.device.type),
     }

@@ -21,8 +21,11 @@ class Halving:
 
     one: np.ndarray
     other: np.ndarray
+    """Of both halves as many pictures as there are fakes, where that is fewer."""
     equal: np.ndarray
-    """As many fakes as are in a half, or all where there are fewer."""
+    """As many fakes."""
+    half_real: np.ndarray
+    """The whole of the first half."""
     half: np.ndarray
     """Half of the fakes."""
 
@@ -30,11 +33,12 @@ class Halving:
 def halvings(real: View, fake: View, smallest: int, rng: np.random.Generator) -> Iterator[Halving]:
     """HALVINGS random halvings, by patient where they are known; none where a half has fewer than `smallest`."""
     half = real.n // 2
-    if min(half, fake.n) < smallest:
+    n = min(half, fake.n)
+    if n < smallest:
         return
     for _ in range(HALVINGS):
         order, fakes = _by_group(real, rng), rng.permutation(fake.n)
-        yield Halving(order[:half], order[-half:], fakes[:half], fakes[: max(fake.n // 2, 2)])
+        yield Halving(order[:n], order[-n:], fakes[:n], order[:half], fakes[: max(fake.n // 2, 2)])
 
 
 def _by_group(view: View, rng: np.random.Generator) -> np.ndarray:

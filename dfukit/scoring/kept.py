@@ -13,7 +13,7 @@ import numpy as np
 
 from dfukit import registry as registries
 from dfukit import settings
-from dfukit.errors import DataError
+from dfukit.errors import ConfigError, DataError, PluginError
 from dfukit.interfaces import Metric, View
 from dfukit.progress import Silent
 from dfukit.rundir import RunDir
@@ -59,8 +59,8 @@ def keep_outputs(folder: Path, tasks: Sequence[Task], views: Views, extractors: 
 def rescore(run: RunDir) -> dict[str, Entry]:
     """The entries of scores.json that read features or logits, computed again from those that the run kept.
 
-    On the same machine, with the same versions and number of threads, they are equal to the bit. Empty where nothing
-    was kept. Raises DataError where a file is damaged.
+    On the same machine, with the same versions and number of threads, they are equal to the bit. Those of metrics that
+    are not installed are left out. Empty where nothing was kept. Raises DataError where a file is damaged.
     """
     scores: dict[str, Entry] = {}
     for path in sorted(run.features.glob("*.safetensors")):
@@ -81,7 +81,10 @@ def _tasks(facts: Mapping[str, Any]) -> list[Task]:
     registry = registries.load()
     tasks = []
     for one in facts["metrics"]:
-        chosen = registry.choose("metric", one["name"], one["settings"], f"metric.{one['name']}")
+        try:
+            chosen = registry.choose("metric", one["name"], one["settings"], f"metric.{one['name']}")
+        except (ConfigError, PluginError):  # of a plugin that is not here: the others can be had
+            continue
         metric: Metric = chosen.build()
         tasks.append(Task(chosen, metric, facts["extractor"]["name"]))
     return tasks

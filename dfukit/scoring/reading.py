@@ -155,7 +155,8 @@ def _of_run(run: RunDir, registry: Registry, progress: Progress) -> dict[str, So
             digests=[images.sha256[i] for i in index],
             labels=[images.classes[images.labels[i]] for i in index],
             patients=[images.patients[images.groups[i]] for i in index],
-            how={"fit": config.fit, "phantom": images.phantom},
+            # The boxes of a manifest are in the pixels, and in no digest: the file of pixels has a new name with them.
+            how={"fit": config.fit, "phantom": images.phantom, "pixels": images.stem.name},
             read=read,
             positions=index,
         )

@@ -56,13 +56,14 @@ def score(
 
     real_vs_real is the median over random halvings of the real part (by patient where they are known), a half against
     the other, and `floor` the smallest and the largest of them; `at_half` beside it is the median of the fakes against
-    such halves at that same number, `n_half` (at their own where they are fewer), with a `note` where that is no worse
-    than the worst half. The interval is the metric's own where it gives one (a jackknife for kernel distances); else
-    the value plus and minus Student's t times the standard deviation between random halves of both sets, the
-    delete-half jackknife: it shows the noise of sampling, not the bias of a small set, and is wide rather than narrow
-    (1.2 to 1.6 times the true standard deviation of Fréchet distances in simulations). `classes` holds the same for
-    each class, of metrics that have a floor. An audit has its own name as key, `pictures` with what it objects to, and
-    `distances`, one for each synthetic picture, which are no part of scores.json. Everything is a function of the seed.
+    such halves at that same number, `n_half` (where there are fewer fakes than that, as many of each half), with a
+    `note` where that is no worse than the worst half. The interval is the metric's own where it gives one (a jackknife
+    for kernel distances); else the value plus and minus Student's t times the standard deviation between random halves
+    of both sets, the delete-half jackknife: it shows the noise of sampling, not the bias of a small set, and is wide
+    rather than narrow (1.2 to 1.6 times the true standard deviation of Fréchet distances in simulations). `classes`
+    holds the same for each class, of metrics that have a floor. An audit has its own name as key, `pictures` with what
+    it objects to, and `distances`, one for each synthetic picture, which are no part of scores.json. Everything is a
+    function of the seed.
 
     Where an extractor cannot be had, the value is null with the reason, and the metrics suggested in place of those are
     added. Several processes share the extraction. Raises ConfigError for an unknown extractor.

@@ -41,14 +41,16 @@ class Trial:
 
         self._attempt(work)
 
-    def halve(self, one: View, other: View, equal: View, half: Callable[[], View]) -> None:
+    def halve(
+        self, one: View, other: View, equal: View, half_real: Callable[[], View], half: Callable[[], View]
+    ) -> None:
         """The same on one halving: a half against the other, against as many fakes, and against half of the fakes."""
 
         def work() -> None:
             floor, fakes = self._call(one, other), self._call(one, equal)
             spread = fakes
             if self._fake.n // 2 != one.n and any(score.interval is None for score in self._scores.values()):
-                spread = self._call(one, half())
+                spread = self._call(half_real(), half())
             for name in floor:
                 halved = self._halved.setdefault(name, Halved(one.n))
                 lists = (halved.floors, halved.fakes, halved.spread)
