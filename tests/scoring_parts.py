@@ -124,6 +124,22 @@ class Infinite(SharedPatients):
         return {"infinite": Score(float("inf"), (real.n, fake.n))}
 
 
+class Numpy(SharedPatients):
+    """Its numbers are numpy's."""
+
+    def measure(self, real: View, fake: View, rng: np.random.Generator) -> dict[str, Score]:
+        n = (np.int64(real.n), np.int64(fake.n))
+        return {"numpy": Score(np.float32(1.5), n, (np.float32(1), np.float32(2)))}  # type: ignore[arg-type]
+
+
+class Fickle(SharedPatients):
+    """It gives its second name for large sets alone."""
+
+    def measure(self, real: View, fake: View, rng: np.random.Generator) -> dict[str, Score]:
+        score = Score(1.0, (real.n, fake.n))
+        return {"first": score, "second": score} if real.n > 50 else {"first": score}
+
+
 class Unsure(SharedPatients):
     reads = "logits"
 
@@ -186,5 +202,5 @@ def with_ours() -> Registry:
     installed = registries.load()
     ours = offers("extractor", colour=Colour, absent=Absent, raising=Raising, breaking=Breaking)
     ours += offers("metric", shared_patients=SharedPatients, failing=Failing, infinite=Infinite, unsure=Unsure)
-    ours += offers("metric", equal=Equal, views=Views, other_views=OtherViews)
+    ours += offers("metric", equal=Equal, views=Views, other_views=OtherViews, numpy=Numpy, fickle=Fickle)
     return evolve(installed, offers=installed.offers + ours)

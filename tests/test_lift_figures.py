@@ -73,6 +73,14 @@ def test_scores_are_compared_within_a_fold_and_seed_only() -> None:
     assert first["recall"].value == second["recall"].value
 
 
+def test_recall_counts_nothing_where_a_resample_has_no_negative_picture() -> None:
+    # Two patients, of whom the healthy one is scored higher: no resample has anything to recall.
+    tested = Judged(np.array([True, False]), np.zeros(2, np.int64), np.arange(2), np.array([[0.1, 0.9]]))
+    recall = figures.count({"a": tested}, 0.9, 100, 0)["a"]["recall"]
+    assert recall.resampled.max() == 0
+    assert sorted(set(recall.resampled_possible)) == [0, 1]  # one class drawn twice; one of each
+
+
 def answered(second: np.ndarray) -> dict[str, Any]:
     """The answer where the networks of the arm `real` agree, and those of the other arm gave the scores `second`."""
     first = evolve(made_up(0), scores=np.repeat(made_up(0).scores[:1], 2, axis=0))

@@ -262,7 +262,10 @@ def test_few_pictures_leave_no_statistics() -> None:
     known = likeness.fit(network, pixels, pixels[:10], CPU)
     assert known is not None
     # The default embedding is what the last linear layer reads: here the mean colour.
-    np.testing.assert_allclose(known.mean, pixels.mean((0, 1, 2)) / 255, atol=1e-6)
+    colours = pixels.mean((1, 2)) / 255
+    np.testing.assert_allclose(known.mean, colours.mean(0), atol=1e-6)
+    along = np.linalg.eigvalsh(np.cov(colours.T))[::-1]
+    np.testing.assert_allclose(known.variances, along[: len(known.variances)], rtol=1e-4)
     assert likeness.fit(network, pixels[:19], pixels[:10], CPU) is None
     assert likeness.fit(network, pixels, pixels[:9], CPU) is None
 

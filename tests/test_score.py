@@ -161,6 +161,12 @@ def test_a_value_that_is_not_finite_is_null_with_its_reason(registry: Registry) 
     json.dumps(content, allow_nan=False)
 
 
+def test_numbers_of_a_metric_may_be_numpys(registry: Registry) -> None:
+    content = scores_of({"train": pictures(0, 40)}, pictures(2, 30), ["numpy"], registry, extractor="colour")
+    entry = json.loads(json.dumps(content))["numpy[colour]"]
+    assert (entry["value"], entry["n"], entry["interval"]) == (1.5, [40, 30], [1.0, 2.0])
+
+
 def test_an_extractor_without_logits_is_a_reason(registry: Registry) -> None:
     content = scores_of({"train": pictures(0, 40)}, pictures(2, 30), ["unsure"], registry, extractor="colour")
     assert content["unsure[colour]"]["reason"] == "the extractor has no logits"

@@ -13,9 +13,13 @@ from scoring_parts import R64, Colour, Nothing, Said, pictures, scores_of, with_
 from torch import Tensor
 
 import dfukit
+from dfukit import environment
+from dfukit import registry as registries
 from dfukit.component import Component
-from dfukit.images import clear_cache, scores_dir
+from dfukit.config import resolve
+from dfukit.images import clear_cache, load, make_split, scores_dir, write_split
 from dfukit.registry import Offer
+from dfukit.rundir import write_toml
 from dfukit.scoring import score_folders
 
 WORK = {"features of real", "features of synthetic"}
@@ -96,6 +100,39 @@ def test_another_version_of_dfukit_computes_everything_anew(monkeypatch: pytest.
     ask()
     monkeypatch.setattr(dfukit, "__version__", "9.9.9")
     assert ask()[1].tasks == WORK
+
+
+def test_another_version_of_a_package_that_figures_depend_on_computes_everything_anew(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ask()
+    monkeypatch.setattr(environment, "versions", lambda: {"kornia": "9.9.9"})
+    assert ask()[1].tasks == WORK
+
+
+def test_other_boxes_of_a_runs_photographs_are_scored_anew(tmp_path: Path) -> None:
+    photographs = tmp_path / "photographs"
+    photographs.mkdir()
+    for place, pixels in enumerate(pictures(0, 40, 64)):
+        Image.fromarray(pixels).save(photographs / f"{place:02d}.png")
+
+    def boxes(x: int) -> None:
+        rows = [f"{place:02d}.png,wound,{x},0,32,32" for place in range(40)]
+        (photographs / "manifest.csv").write_text("\n".join(["path,label,x,y,w,h", *rows, ""]))
+
+    boxes(0)
+    config = resolve(registries.load(), preset="smoke", settings={"data.path": str(photographs)})
+    write_toml(tmp_path / "run" / "config.toml", config.as_table())
+    images = load(config.data)
+    write_split(tmp_path / "run" / "split.csv", images, make_split(images, config.data))
+    first, _ = ask(tmp_path / "run")
+    again, watched = ask(tmp_path / "run")
+    assert FROM_CACHE in watched.lines
+    assert again == first
+    boxes(32)
+    moved, watched = ask(tmp_path / "run")
+    assert FROM_CACHE not in watched.lines
+    assert moved != first
 
 
 def test_damaged_files_are_computed_anew() -> None:

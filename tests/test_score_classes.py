@@ -43,6 +43,14 @@ def test_each_class_has_an_entry_of_its_own() -> None:
     json.dumps(entry, allow_nan=False)
 
 
+def test_a_metric_that_changes_its_names_with_the_pictures_loses_nothing_else() -> None:
+    content = colours(REAL, FAKE, "fickle", "kd", labels=LABELS, classes=("good", "dark"))
+    second = content["second[colour]"]["classes"]["good"]
+    assert (second["value"], second["reason"]) == (None, "fickle gave no figure of that name")
+    assert content["first[colour]"]["classes"]["good"]["value"] == 1.0
+    assert content["kd[colour]"]["classes"]["good"]["value"] is not None
+
+
 def test_the_held_out_part_has_classes_where_its_labels_are_known() -> None:
     parts = {"train": REAL, "test": pictures(5, 24)}
     labels = LABELS | {"test": np.arange(24) % 2}

@@ -7,9 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from attrs import evolve
 from safetensors import safe_open
 from scoring_parts import R64, pictures, scores_of
 
+from dfukit import registry as registries
 from dfukit.errors import DataError
 from dfukit.rundir import RunDir
 from dfukit.scoring import rescore
@@ -42,6 +44,14 @@ def test_figures_are_computed_again_to_the_bit(run: RunDir) -> None:
     assert set(again) == {"fd[r64]", "fd[r64]@test", "kd[r64]", "kd[r64]@test"}
     assert "classes" in again["kd[r64]"]
     assert json.loads(json.dumps(again)) == json.loads(json.dumps({name: scores[name] for name in again}))
+
+
+def test_metrics_that_are_not_installed_are_passed_over(run: RunDir, monkeypatch: pytest.MonkeyPatch) -> None:
+    scores_of(PARTS, pictures(2, 40), ["fid", "kid"], keep=run.features, **HOW)
+    installed = registries.load()
+    left = evolve(installed, offers=tuple(one for one in installed.offers if one.component.name != "kd"))
+    monkeypatch.setattr(registries, "load", lambda: left)
+    assert set(rescore(run)) == {"fd[r64]", "fd[r64]@test"}
 
 
 def test_what_is_kept_names_no_picture_and_no_patient(run: RunDir) -> None:
