@@ -20,7 +20,7 @@ from sklearn.metrics import roc_auc_score
 
 from dfukit import cli, phantom, pipeline, registry, rundir
 from dfukit import labels as audits
-from dfukit.config import RunConfig
+from dfukit.config import RunConfig, read_toml
 from dfukit.errors import ConfigError, DataError, DivergedError, Interrupted
 from dfukit.images import make_split, write_split
 from dfukit.lift import arms, experiment
@@ -422,7 +422,8 @@ def test_an_experiment_that_follows_a_run_has_the_steps_that_its_time_budget_bec
     capsys.readouterr()
     folder = RunDir(tmp_path / "runs" / "mine")
     result = rundir.read_json(folder.lift_result)
-    assert result["design"]["generator"].endswith("no test patient touched it")  # by the settings of the run
+    steps = read_toml(folder.config)["gan"]["steps"]
+    assert result["design"]["generator"].endswith(f"it had {steps} steps")  # and all else is as in the run
     code, out, err = lift(capsys, "mine", "--json")
     assert code == 0, err
     assert json.loads(out)["answer"] == result["answer"]
