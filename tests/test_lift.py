@@ -423,7 +423,7 @@ def test_an_experiment_that_follows_a_run_has_the_steps_that_its_time_budget_bec
     folder = RunDir(tmp_path / "runs" / "mine")
     result = rundir.read_json(folder.lift_result)
     steps = read_toml(folder.config)["gan"]["steps"]
-    assert result["design"]["generator"].endswith(f"it had {steps} steps")  # and all else is as in the run
+    assert result["design"]["generator"].endswith(f"it had {steps:,} steps")  # and all else is as in the run
     code, out, err = lift(capsys, "mine", "--json")
     assert code == 0, err
     assert json.loads(out)["answer"] == result["answer"]
