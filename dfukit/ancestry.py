@@ -7,10 +7,11 @@ from pathlib import Path
 import numpy as np
 from attrs import frozen
 
-from dfukit import absent, overlap, registry
+from dfukit import absent, registry
 from dfukit.config import RunConfig, read_toml
 from dfukit.errors import ConfigError, DataError, DfukitError
 from dfukit.images import ImageSet, Split, read_split
+from dfukit.images.split import read_table
 from dfukit.pictures import load_images
 from dfukit.progress import Progress
 from dfukit.rundir import RunDir
@@ -58,7 +59,7 @@ def check(config: RunConfig, images: ImageSet, split: Split, progress: Progress)
                 "validation and test part cannot be told"
             )
             continue
-        rows, shared = overlap.rows(run), []
+        rows, shared = read_table(run.split), []
         for part, learnt in LEARNT.items():
             known = {row["sha256"]: row["path"] for row in rows if row["part"] in learnt}
             shared += [

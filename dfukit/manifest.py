@@ -19,6 +19,12 @@ FLAGGED_COLUMNS = (*PICTURE, "of", "how", "distance")
 Row = Mapping[str, str]
 
 
+def leads_out(path: str) -> bool:
+    """Whether a path of a table may lead out of the table's folder, on some system."""
+    place = PurePosixPath(path)
+    return place.is_absolute() or ".." in place.parts or "\\" in path
+
+
 def write(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, object]]) -> None:
     """A table with the columns in this order, whole or not at all."""
     table = io.StringIO()
@@ -46,7 +52,6 @@ def read(path: Path) -> Sequence[Row]:
         # Rows that are too short have None, too long ones have None for a key.
         if None in row or None in row.values():
             raise DataError(f"{path} has a row of another length than its header: {row['path']}")
-        place = PurePosixPath(row["path"])
-        if place.is_absolute() or ".." in place.parts or "\\" in row["path"]:
+        if leads_out(row["path"]):
             raise DataError(f"{path} names a file outside of its folder: {row['path']}")
     return rows

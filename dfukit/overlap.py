@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,7 +12,7 @@ from dfukit import absent, registry
 from dfukit.errors import DataError, DfukitError
 from dfukit.images import ImageSet, read_split
 from dfukit.images.duplicates import THUMBNAIL, clusters
-from dfukit.images.split import PARTS
+from dfukit.images.split import read_table
 from dfukit.pictures import load_images
 from dfukit.progress import Progress
 from dfukit.rundir import RunDir
@@ -46,7 +45,7 @@ def check(run: RunDir, images: ImageSet, progress: Progress) -> Overlap:
     """
     if not run.split.is_file():
         return Overlap((), 0, ("no split.csv beside the weights: whether it learnt from these cannot be told",))
-    table = rows(run)
+    table = read_table(run.split)
     part = {row["sha256"]: row["part"] for row in table}
     of = {row["sha256"]: row["path"] for row in table if row["part"] in LEARNT}
     same = [(path, of[sha256]) for path, sha256 in zip(images.paths, images.sha256, strict=True) if sha256 in of]
@@ -65,20 +64,6 @@ def check(run: RunDir, images: ImageSet, progress: Progress) -> Overlap:
         _refuse(images, _near(images, known, np.concatenate([split.train, split.validation])), "looks like")
         checked.append("near-duplicates")
     return Overlap(tuple(checked), in_test, tuple(warnings))
-
-
-def rows(run: RunDir) -> list[dict[str, str]]:
-    """The table split.csv of a run. Raises DataError where it cannot be read."""
-    try:
-        with run.split.open(newline="", encoding="utf-8") as file:
-            table = list(csv.DictReader(file))
-        for row in table:
-            _ = row["sha256"], row["path"], row["patient"]
-            if row["part"] not in PARTS:
-                raise ValueError(f"it puts {row['path']} into {row['part']!r}, which is none of {', '.join(PARTS)}")
-    except (OSError, ValueError, KeyError, csv.Error) as error:
-        raise DataError(f"{run.split} cannot be read ({error}): start a new run") from None
-    return table
 
 
 def _near(images: ImageSet, known: ImageSet, learnt: np.ndarray) -> list[tuple[str, str]]:

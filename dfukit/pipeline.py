@@ -138,12 +138,7 @@ def execute(config: RunConfig, folder: RunDir | None, progress: Progress, extend
     folder, which may be None in the others.
     """
     with joined() as world:
-        run = _enter(folder, world)
-        if extend:
-            extension.check(config, run, extend)
-        compute, images, split, image = prepare(config, run, progress, world)
-        if extend:
-            config = extension.extend(config, run, extend, world)
+        config, run, compute, images, split, image = _begin(config, folder, extend, progress, world)
         trained = train_gan(config, run, compute, images, split, image, progress, world)
         config = _as_trained(config, run)
         samples = draw_samples(config, run, trained, split)
@@ -159,12 +154,7 @@ def execute(config: RunConfig, folder: RunDir | None, progress: Progress, extend
 def execute_train(config: RunConfig, folder: RunDir | None, progress: Progress, extend: str = "") -> Run:
     """The pictures, the GAN and its synthetic set."""
     with joined() as world:
-        run = _enter(folder, world)
-        if extend:
-            extension.check(config, run, extend)
-        compute, images, split, image = prepare(config, run, progress, world)
-        if extend:
-            config = extension.extend(config, run, extend, world)
+        config, run, compute, images, split, image = _begin(config, folder, extend, progress, world)
         trained = train_gan(config, run, compute, images, split, image, progress, world)
         samples = draw_samples(config, run, trained, split)
     # A set that is there may have been audited: it is not put back to what was drawn.
@@ -173,11 +163,19 @@ def execute_train(config: RunConfig, folder: RunDir | None, progress: Progress, 
     return Run(run)
 
 
-def _enter(folder: RunDir | None, world: World) -> RunDir:
+def _begin(
+    config: RunConfig, folder: RunDir | None, extend: str, progress: Progress, world: World
+) -> tuple[RunConfig, RunDir, Compute, ImageSet, Split, ImageSpec]:
+    """What `prepare` gives, in the run's folder; an extension changes the run once all that it needs is there."""
     run = RunDir(world.folder(folder.path if folder else None))
     if world.first:
         run.traceback.unlink(missing_ok=True)
-    return run
+    if extend:
+        extension.check(config, run, extend)
+    prepared = prepare(config, run, progress, world)
+    if extend:
+        config = extension.extend(config, run, extend, world)
+    return config, run, *prepared
 
 
 def _as_trained(config: RunConfig, run: RunDir) -> RunConfig:

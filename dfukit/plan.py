@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -24,7 +24,7 @@ from dfukit.config import RunConfig
 from dfukit.device import Compute
 from dfukit.errors import DataError
 from dfukit.images.find import TABLES, find
-from dfukit.images.prepare import root_of
+from dfukit.images.prepare import patients_of, root_of
 from dfukit.interfaces import Critic, Parts
 from dfukit.resident import DevicePictures
 from dfukit.settings import seconds
@@ -108,11 +108,10 @@ def count(config: RunConfig) -> tuple[int, int]:
     if not config.data.path:
         return config.data.phantom_patients * config.data.phantom_pictures, len(CLASSES)
     root = root_of(config.data)
-    table = Path(config.data.patients).expanduser().resolve() if config.data.patients else None
     listed: set[str] = set()
     labels: set[str] = set()
     pictures = 0
-    for entry in find(root, listed.__contains__, table):
+    for entry in find(root, listed.__contains__, patients_of(config.data)):
         listed.add(entry.path)
         if not entry.path:
             labels.add(entry.label)

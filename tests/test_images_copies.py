@@ -79,38 +79,34 @@ def test_pictures_without_structure_are_not_copies_of_each_other() -> None:
     assert len(np.unique(clusters(thumbnails))) == 4
 
 
-def test_copies_are_one_patient_where_no_patient_is_known(tmp_path: Path) -> None:
-    root = tmp_path / "feet"
-    root.mkdir()
-    for seed in range(6):
-        blobs(seed).save(root / f"{seed}.png")
-    compressed(blobs(2)).save(root / "copy.png")
-    loaded = images.load(DataSettings(path=str(root)))
-    assert loaded.groups[loaded.paths.index("2.png")] == loaded.groups[loaded.paths.index("copy.png")]
-    assert len(loaded.patients) == 6
-    assert loaded.check.duplicates == 1
-    assert loaded.check.exact_duplicates == 0
-
-
-def test_a_copy_that_no_csv_names_is_of_its_originals_patient(tmp_path: Path) -> None:
-    root = tmp_path / "wounds"
-    root.mkdir()
-    for number in range(6):
-        blobs(number).save(root / f"{number}.png")
-    compressed(blobs(2)).save(root / "copy.png")
-    table = tmp_path / "patients.csv"
-    table.write_text("path,patient\n" + "".join(f"{number}.png,P{number}\n" for number in range(6)))
-    loaded = images.load(DataSettings(path=str(root), patients=str(table)))
-    assert loaded.patients[loaded.groups[loaded.paths.index("copy.png")]] == "P2"
-
-
-def test_a_copy_under_two_patients_is_a_warning(tmp_path: Path) -> None:
+@pytest.fixture
+def six(tmp_path: Path) -> Path:
+    """Six photographs, and a copy of one of them."""
     root = tmp_path / "feet"
     root.mkdir()
     for seed in range(6):
         blobs(seed).save(root / f"{seed}_.png")
     compressed(blobs(2)).save(root / "copy_.png")
-    check = images.inspect(DataSettings(path=str(root), patient_pattern="(.+)_"))
+    return root
+
+
+def test_copies_are_one_patient_where_no_patient_is_known(six: Path) -> None:
+    loaded = images.load(DataSettings(path=str(six)))
+    assert loaded.groups[loaded.paths.index("2_.png")] == loaded.groups[loaded.paths.index("copy_.png")]
+    assert len(loaded.patients) == 6
+    assert loaded.check.duplicates == 1
+    assert loaded.check.exact_duplicates == 0
+
+
+def test_a_copy_that_no_csv_names_is_of_its_originals_patient(six: Path) -> None:
+    table = six.with_name("patients.csv")
+    table.write_text("path,patient\n" + "".join(f"{number}_.png,P{number}\n" for number in range(6)))
+    loaded = images.load(DataSettings(path=str(six), patients=str(table)))
+    assert loaded.patients[loaded.groups[loaded.paths.index("copy_.png")]] == "P2"
+
+
+def test_a_copy_under_two_patients_is_a_warning(six: Path) -> None:
+    check = images.inspect(DataSettings(path=str(six), patient_pattern="(.+)_"))
     assert any("1 photographs lie there, nearly alike, under several patients" in text for text in check.warnings)
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from attrs import evolve, field, frozen
 
+from dfukit import manifest
 from dfukit.errors import ConfigError, DataError
 from dfukit.images import cache
 from dfukit.images.check import DataCheck, check_arrays, check_index
@@ -27,12 +28,12 @@ from dfukit.images.prepare import Progress, arrange, decode_missing, root_of, su
 from dfukit.images.resample import resize
 from dfukit.images.texts import Texts
 
+if TYPE_CHECKING:
+    from dfukit.sections import DataSettings
+
 CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 LONGEST = 200
 """Bytes of a label, or of a part of it between slashes: file systems hold names of 255."""
-
-if TYPE_CHECKING:
-    from dfukit.sections import DataSettings
 
 SMALLEST_SET = 3
 """Pictures that a set must have: one for each part of the split."""
@@ -193,9 +194,9 @@ def _classes(index: Index, root: Path) -> tuple[str, ...]:
 
 def _names_a_folder(label: str) -> bool:
     """Whether synthetic pictures can lie in a folder called so, below their set's."""
-    place = PurePosixPath(label)
-    inside = not place.is_absolute() and ".." not in place.parts and "\\" not in label
-    return inside and not CONTROL.search(label) and all(len(part.encode()) <= LONGEST for part in place.parts)
+    if manifest.leads_out(label) or CONTROL.search(label):
+        return False
+    return all(len(part.encode()) <= LONGEST for part in PurePosixPath(label).parts)
 
 
 def _used_classes(index: Index, root: Path) -> tuple[str, ...]:

@@ -41,10 +41,15 @@ def root_of(settings: DataSettings) -> Path:
     return root
 
 
+def patients_of(settings: DataSettings) -> Path | None:
+    """The csv that says whose the pictures are, absolute; None where none is named."""
+    return Path(settings.patients).expanduser().resolve() if settings.patients else None
+
+
 def survey(index: Index, root: Path, settings: DataSettings) -> None:
     """Fill the index with what lies in the folder, and whose it is."""
     pattern = patients.pattern(settings)
-    table = Path(settings.patients).expanduser().resolve() if settings.patients else None
+    table = patients_of(settings)
     with index.transaction():
         for entry in find(root, index.knows, table):
             index.add(entry)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from dfukit.sections import DataSettings
 
 PARTS = ("train", "validation", "test")
+COLUMNS = ("path", "sha256", "patient", "label", "part")
 UNKNOWN = "where no patient is known, near-duplicates count as one: give --patients CSV or --patient-pattern REGEX"
 SWEEPS = 3
 """Times that all patients are tried in other parts."""
@@ -77,7 +78,7 @@ def write_split(table: Path, images: ImageSet, split: Split) -> None:
     """
     lines = io.StringIO()
     rows = csv.writer(lines, lineterminator="\n")
-    rows.writerow(("path", "sha256", "patient", "label", "part"))
+    rows.writerow(COLUMNS)
     for place, part in enumerate(split.part_of()):
         patient, label = images.patients[images.groups[place]], images.classes[images.labels[place]]
         rows.writerow((images.paths[place], images.sha256[place], patient, label, part))
@@ -86,35 +87,42 @@ def write_split(table: Path, images: ImageSet, split: Split) -> None:
     rundir.write_text(table, lines.getvalue())
 
 
+def read_table(table: Path) -> list[dict[str, str]]:
+    """The rows of split.csv. Raises DataError where it cannot be read, lacks a column, or names a part that is none."""
+    try:
+        with table.open(newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+        for row in rows:
+            _ = [row[column] for column in COLUMNS]
+            if row["part"] not in PARTS:
+                raise ValueError(f"it puts {row['path']} into {row['part']!r}, which is none of {', '.join(PARTS)}")
+    except (OSError, KeyError, ValueError, csv.Error) as error:
+        raise DataError(f"{table} cannot be read ({error}): start a new run") from None
+    return rows
+
+
 def read_split(table: Path, images: ImageSet, relabelled: bool = False) -> Split:
     """The split that a run wrote down (split.csv), on the same pictures.
 
     Raises DataError where pictures came, went or changed since: a new split would move pictures that the generator saw
     into the test part; and where their labels changed, unless they may be `relabelled`.
     """
-    try:
-        with table.open(newline="", encoding="utf-8") as file:
-            written = {row["path"]: (row["sha256"], row["label"], row["part"]) for row in csv.DictReader(file)}
-        for path, (_, _, part) in written.items():
-            if part not in PARTS:
-                raise ValueError(f"it puts {path} into {part!r}, which is none of {', '.join(PARTS)}")
-    except (OSError, KeyError, ValueError, csv.Error) as error:
-        raise DataError(f"{table} cannot be read ({error}): start a new run") from None
+    written = {row["path"]: row for row in read_table(table)}
     labels = (images.classes[label] for label in images.labels)
     known = dict(zip(images.paths, zip(images.sha256, labels, strict=True), strict=True))
     for path in sorted(written.keys() | known.keys()):
-        if path not in known or path not in written or known[path][0] != written[path][0]:
+        if path not in known or path not in written or known[path][0] != written[path]["sha256"]:
             what = "is gone" if path not in known else "is new" if path not in written else "has changed"
             raise DataError(
                 f"{path} {what} since {table.parent.name} was made: restore the pictures, or start a new run"
             )
-        label, before = known[path][1], written[path][1]
+        label, before = known[path][1], written[path]["label"]
         if label != before and not relabelled:
             raise DataError(
                 f"{path} was labelled {before!r} when {table.parent.name} was made, and is {label!r} now: "
                 "restore the labels, or start a new run"
             )
-    parts = np.array([PARTS.index(written[path][2]) for path in images.paths])
+    parts = np.array([PARTS.index(written[path]["part"]) for path in images.paths])
     return Split(*(np.flatnonzero(parts == part) for part in range(3)))
 
 
