@@ -44,9 +44,14 @@ def rate(settings: GanSettings, progress: float) -> float:
 
 
 def averaging(settings: GanSettings, done: int) -> float:
-    """The decay of the averaged generator after `done` steps: early on it forgets faster, or it would keep the noise
-    that it began with."""
-    return min(settings.ema, (1 + done) / (10 + done)) if settings.ema else 0.0
+    """The decay of the averaged generator after `done` steps.
+
+    From random first weights it forgets faster early on, or it would keep their noise. Weights of another run are worth
+    keeping.
+    """
+    if not settings.ema or settings.start_from:
+        return settings.ema
+    return min(settings.ema, (1 + done) / (10 + done))
 
 
 def fit(settings: GanSettings, done: int, left: float, step: float, evaluation: float) -> GanSettings:

@@ -15,6 +15,7 @@ from dfukit.interfaces import Batch, Step
 from dfukit_fastgan.generator import ClassBatchNorm2d, Noise
 from dfukit_fastgan.layers import GLU, Gate, SpectralConv2d, UpConv2d
 from dfukit_fastgan.products import bordered, convolve, double
+from dfukit_fastgan.whitening import Whitening
 
 LABEL = torch.tensor([0, 1])
 
@@ -126,6 +127,79 @@ def test_the_class_counts_for_all_scores_of_the_critic_alike() -> None:
         apart = critic(pictures, torch.tensor([0, 0])) - critic(pictures, torch.tensor([1, 1]))
     assert apart.abs().min() > 1e-6
     assert torch.allclose(apart, apart[:, :1].expand_as(apart), atol=1e-5)
+
+
+def photograph(seed: int = 0) -> Tensor:
+    """[1, 3, 64, 64]: brightness as photographs have it, colours that change slowly."""
+    torch.manual_seed(seed)
+    coarse = functional.interpolate(torch.randn(1, 3, 8, 8), size=64, mode="bicubic")
+    detail = functional.avg_pool2d(torch.randn(1, 1, 66, 66), 3, stride=1)
+    return 0.3 * coarse.mean(1, keepdim=True) + 0.08 * coarse + 0.1 * detail
+
+
+def test_a_look_at_the_grain_is_shown_colours_and_their_fine_detail() -> None:
+    whitening = Whitening()
+    grey = torch.full((1, 3, 8, 8), 0.21)
+    assert whitening(grey)[0, :, 4, 4].tolist() == pytest.approx([0.5, 0, 0, 0, 0, 0], abs=1e-5)
+    dot = torch.zeros(1, 3, 9, 9)
+    dot[0, :, 4, 4] = torch.tensor([0.0, 0.0, 0.01])  # blue
+    brightness, blue, red = 0.00114, 0.005, -0.00081312
+    fine = 8 / 9 * torch.tensor([brightness / 0.05, blue / 0.01, red / 0.01])
+    expected = [brightness / 0.42, blue / 0.055, red / 0.09, *(3 * torch.tanh(fine / 3)).tolist()]
+    assert whitening(dot)[0, :, 4, 4].tolist() == pytest.approx(expected, rel=1e-4)
+
+
+def test_a_look_at_the_grain_sees_what_red_green_and_blue_hide() -> None:
+    """Noise of one grey level, in colours that change slowly."""
+    plain, whitening = photograph(), Whitening()
+    grainy = plain + torch.randn_like(plain) / 127.5
+    fine, fine_grainy = whitening(plain)[:, 4:], whitening(grainy)[:, 4:]
+    assert (grainy - plain).std() < 0.05 * plain.std()
+    assert (fine_grainy - fine).std() > fine.std()
+
+
+def test_a_look_at_the_grain_has_float32_under_bfloat16() -> None:
+    pictures = photograph()
+    with torch.autocast("cpu", torch.bfloat16):
+        shown = Whitening()(pictures)
+    assert torch.equal(shown, Whitening()(pictures))
+
+
+def test_scores_of_the_grain_have_their_share_and_see_their_places_alone() -> None:
+    critic = build("critic", size=64, fine_share=0.25).eval()
+    pictures = torch.cat([photograph(), photograph(1)])
+    scores = critic(pictures, LABEL)
+    places = 14 * 14
+    assert places / scores.shape[1] == pytest.approx(0.25, abs=0.02)
+    changed = pictures.clone()
+    changed[:, :, :20, :20] += 0.1
+    moved = (critic(changed, LABEL) - scores)[0, -places:].view(14, 14).abs() > 1e-5
+    # Of a class all scores move by one summand, which begins as 0.
+    assert moved[0, 0]
+    assert not moved[7:].any()
+    assert not moved[:, 7:].any()
+
+
+def test_a_critic_with_a_look_at_the_grain_takes_weights_of_one_without() -> None:
+    without, critic = build("critic", size=64), build("critic", size=64, fine_share=0.25)
+    torch.nn.init.ones_(without.projection.weight)
+    mine = {name: value.clone() for name, value in critic.fine.state_dict().items()}
+    critic.load_state_dict(without.state_dict())
+    assert torch.equal(critic.projection.weight, without.projection.weight)
+    assert all(torch.equal(value, mine[name]) for name, value in critic.fine.state_dict().items())
+    pictures = torch.cat([photograph(), photograph(1)])
+    assert torch.allclose(critic.eval()(pictures, LABEL)[:, :26], without.eval()(pictures, LABEL))
+    damaged = {name: value for name, value in critic.state_dict().items() if name != "fine.1.weight"}
+    with pytest.raises(RuntimeError, match=r"fine\.1\.weight"):
+        critic.load_state_dict(damaged)
+
+
+def test_pictures_are_drawn_in_float32_under_bfloat16() -> None:
+    generator = build("generator").eval()
+    with torch.autocast("cpu", torch.bfloat16):
+        drawn = generator(torch.randn(2, 256), LABEL)
+    assert drawn.dtype == torch.float32
+    assert not torch.equal(drawn, drawn.bfloat16().float())
 
 
 @pytest.mark.parametrize("side", [4, 8, 16])

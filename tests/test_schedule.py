@@ -91,3 +91,8 @@ def test_the_average_forgets_its_first_steps() -> None:
     assert decays == sorted(decays)
     assert decays[-1] == 0.999
     assert schedule.averaging(attrs.evolve(settings, ema=0.0), 50) == 0.0
+
+
+def test_the_average_keeps_the_weights_of_another_run() -> None:
+    settings = attrs.evolve(GanSettings(), ema=0.999, start_from="runs/other")
+    assert [schedule.averaging(settings, done) for done in (0, 10_000)] == [0.999, 0.999]

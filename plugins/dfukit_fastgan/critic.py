@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +12,7 @@ from dfukit import ImageSpec
 from dfukit.interfaces import Critic, Step
 from dfukit_fastgan import FastCriticSettings
 from dfukit_fastgan.layers import GLU, SIZE, Gate, SpectralConv2d, UpConv2d
+from dfukit_fastgan.whitening import Whitening
 
 LAST = 4
 """Width of the last map."""
@@ -28,12 +29,15 @@ GATED = 8
 FEWEST = 4
 """Channels of a map at least."""
 SLOPE = 0.2
+FINE = 16
+"""Channels of the first map of the look at the grain."""
 
 
 class FastCritic(Critic):
     """The critic of Liu et al. 2021 (figure 5, section 3.2) with a projection on the class.
 
-    Each window of 4x4 of a map is scored, and the picture reduced to 32x32; the projection is added to all scores.
+    Each window of 4x4 of a map is scored, the picture reduced to 32x32, and, where `fine_share` asks for it, the grain
+    at every fourth pixel; the projection is added to all scores.
     """
 
     per_picture: ClassVar[bool] = False
@@ -62,6 +66,8 @@ class FastCritic(Critic):
         )
         self.small_side = min(SMALL, size)
         self.small_head = _small_head(self.small_side, width // 2, image.channels)
+        self.fine_share = settings.fine_share
+        self.fine = _fine_head() if self.fine_share else None
         self.projection = nn.Embedding(len(image.classes), width)
         nn.init.zeros_(self.projection.weight)
         if self.reconstruction:
@@ -76,10 +82,14 @@ class FastCritic(Critic):
         return self._maps(images)[LAST]
 
     def forward(self, images: Tensor, label: Tensor) -> Tensor:
-        """Scores [N, windows + 1]."""
+        """Scores [N, windows + 1]; with a look at the grain these k times and its own [N, k (windows + 1) + places]."""
         maps = self._maps(images)
         small = functional.adaptive_avg_pool2d(images, self.small_side)
         places = torch.cat([self.head(maps[self.scored]).flatten(1), self.small_head(small).flatten(1)], dim=1)
+        if self.fine is not None:
+            fine = self.fine(images).flatten(1)
+            times = fine.shape[1] * (1 - self.fine_share) / (places.shape[1] * self.fine_share)
+            places = torch.cat([places.repeat(1, max(round(times), 1)), fine], dim=1)
         of_class = (maps[LAST].mean((2, 3)) * self.projection(label)).sum(1, keepdim=True)
         scores: Tensor = places + of_class
         return scores
@@ -98,6 +108,13 @@ class FastCritic(Critic):
             _error(self.quadrant(_quadrants(maps[QUARTERED], quadrant)), _quadrants(real, quadrant)),
         ]
         return self.reconstruction * sum(errors)
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
+        """Takes weights of a critic without the look at the grain too, which begins with its own first weights."""
+        own = f"{prefix}fine."
+        if self.fine is not None and not any(name.startswith(own) for name in state_dict):
+            state_dict.update({own + name: value for name, value in self.fine.state_dict().items()})
+        super()._load_from_state_dict(state_dict, prefix, *rest)
 
     def _maps(self, images: Tensor) -> dict[int, Tensor]:
         """The maps by their width."""
@@ -149,6 +166,20 @@ def _small_head(side: int, width: int, colours: int) -> nn.Sequential:
         ]
         side, channels = side // 2, 2 * channels
     return nn.Sequential(*layers, SpectralConv2d(channels, 1, LAST))
+
+
+def _fine_head() -> nn.Sequential:
+    """A score of every fourth pixel [N, 1, S / 4 - 2, S / 4 - 2], of the 22 pixels around it."""
+    return nn.Sequential(
+        Whitening(),
+        SpectralConv2d(Whitening.CHANNELS, FINE, 3, padding=1),
+        nn.LeakyReLU(SLOPE),
+        SpectralConv2d(FINE, 2 * FINE, 4, stride=2, padding=1),
+        nn.LeakyReLU(SLOPE),
+        SpectralConv2d(2 * FINE, 4 * FINE, 4, stride=2, padding=1),
+        nn.LeakyReLU(SLOPE),
+        SpectralConv2d(4 * FINE, 1, 3),
+    )
 
 
 def _decoder(channels: int, factor: int, colours: int) -> nn.Sequential:

@@ -67,7 +67,10 @@ class FastGenerator(Generator):
             if name in self.gates:
                 maps = maps * self.gates[name](by_side[side // GATED])
             by_side[side] = maps
-        return self.draw(bordered(maps)).tanh()
+        # In float32: bfloat16 would round the pictures to steps as large as the fine detail of a photograph's colours.
+        with torch.autocast(maps.device.type, enabled=False):
+            drawn: Tensor = self.draw(bordered(maps.to(self.draw.weight.dtype))).tanh()
+        return drawn
 
 
 class Single(nn.Module):
