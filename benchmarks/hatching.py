@@ -2,7 +2,8 @@
 
 python benchmarks/hatching.py PHOTOGRAPHS SYNTHETIC [BLURRED]: mean power of the grey levels of up to 300 pictures 128
 pixels wide, in decibels above that of the photographs, by frequency in cycles for each picture width; rows and columns
-that alternate pixel by pixel have 64. BLURRED is a folder for the synthetic pictures blurred by (1, 2, 1) / 4.
+that alternate pixel by pixel have 64. Then the same by frequency in any direction, of brightness and of the differences
+of blue and red from it. BLURRED is a folder for the synthetic pictures blurred by (1, 2, 1) / 4.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from PIL import Image
 
 SIZE, MOST, BAND = 128, 300, 8
 BLUR = np.array([1, 2, 1]) / 4
+COLOURS = np.array([[0.299, 0.587, 0.114], [-0.168736, -0.331264, 0.5], [0.5, -0.418688, -0.081312]])
+"""Of red, green and blue (ITU-T T.871, as in JPEG)."""
 
 
 def read(folder: str) -> list[Image.Image]:
@@ -23,10 +26,14 @@ def read(folder: str) -> list[Image.Image]:
 
 
 def power(pictures: list[Image.Image]) -> np.ndarray:
-    """[S, S], of pictures that fade out towards their borders, which are no edge of what they show."""
-    grey = np.stack([np.asarray(picture.convert("L"), float) for picture in pictures[:MOST]])
-    grey -= grey.mean((1, 2), keepdims=True)
-    return (np.abs(np.fft.fft2(grey * np.outer(np.hanning(SIZE), np.hanning(SIZE)))) ** 2).mean(0)
+    """[3, S, S] of brightness and the differences of blue and red from it, of up to MOST pictures.
+
+    They fade out towards their borders, which are no edge of what they show.
+    """
+    colours = np.stack([np.asarray(picture, float) for picture in pictures[:MOST]]) @ COLOURS.T
+    colours -= colours.mean((1, 2), keepdims=True)
+    fading = np.outer(np.hanning(SIZE), np.hanning(SIZE))[:, :, None]
+    return (np.abs(np.fft.fft2(colours * fading, axes=(1, 2))) ** 2).mean(0).transpose(2, 0, 1)
 
 
 def blurred(picture: Image.Image) -> Image.Image:
@@ -42,11 +49,17 @@ if __name__ == "__main__":
     cycles = np.abs(np.fft.fftfreq(SIZE)) * SIZE
     for first in range(0, SIZE // 2, BAND):
         inside = (cycles >= first) & (cycles <= first + BAND)
-        ratios = [found[part].sum() / expected[part].sum() for part in ((inside, slice(0, 2)), (slice(0, 2), inside))]
+        parts = ((0, inside, slice(0, 2)), (0, slice(0, 2), inside))
+        ratios = [found[part].sum() / expected[part].sum() for part in parts]
         rows, columns = 10 * np.log10(ratios)
         print(
             f"{first} to {first + BAND} cycles: from row to row {rows:.1f} dB, from column to column {columns:.1f} dB"
         )
+    around = np.hypot(cycles[:, None], cycles)
+    for first in range(0, SIZE // 2, BAND):
+        ring = (around >= first) & (around < first + BAND)
+        brightness, blue, red = 10 * np.log10(found[:, ring].sum(1) / expected[:, ring].sum(1))
+        print(f"{first} to {first + BAND} cycles: brightness {brightness:.1f} dB, blue {blue:.1f} dB, red {red:.1f} dB")
     if len(sys.argv) > 3:
         Path(sys.argv[3]).mkdir(parents=True, exist_ok=True)
         for number, picture in enumerate(synthetic):

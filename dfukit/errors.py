@@ -25,6 +25,10 @@ class WeightsError(DataError):
     """Foreign, corrupt or missing weights (exit 3)."""
 
 
+class NotInstalledError(WeightsError):
+    """Weights of a component that no installed package offers (exit 3)."""
+
+
 class PluginError(DfukitError):
     """A plugin that does not load or breaks its promise (exit 4)."""
 

@@ -13,7 +13,7 @@ from attrs import define, field, frozen
 from PIL import Image
 
 from dfukit import lookup, manifest, provenance, recompute, rundir, sums, weights
-from dfukit.errors import DataError, DfukitError
+from dfukit.errors import DataError, DfukitError, NotInstalledError
 from dfukit.finding import ABSENT, Finding
 from dfukit.lookup import Listed
 from dfukit.manifest import Row
@@ -67,6 +67,9 @@ class _Report:
 
     def wrong(self, file: str, figure: str, stated: Any, found: Any) -> None:
         self.findings.append(Finding(file, figure, stated, found))
+
+    def unchecked(self, file: str, error: NotInstalledError) -> None:
+        self.notes.append(f"{file} could not be looked into: {error}")
 
     def add(self, checked: Checked) -> None:
         self.findings += checked.findings
@@ -125,6 +128,8 @@ def _check_weights(run: RunDir, report: _Report) -> LoadedGenerator | None:
     generator = None
     try:
         generator = load_generator(run.generator_weights)
+    except NotInstalledError as error:
+        report.unchecked(run.generator_weights.name, error)
     except DfukitError as error:
         report.wrong(run.generator_weights.name, "weights", "a generator", str(error))
     others = {run.critic_weights: "critic", run.classifier_weights: "classifier"}
@@ -132,6 +137,8 @@ def _check_weights(run: RunDir, report: _Report) -> LoadedGenerator | None:
         if path.is_file():
             try:
                 weights.read(path, kind)
+            except NotInstalledError as error:
+                report.unchecked(path.name, error)
             except DfukitError as error:
                 report.wrong(path.name, "weights", f"a {kind}", str(error))
     for name, stated in _stated_weights(run).items():

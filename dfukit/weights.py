@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from dfukit import registry, rundir, settings
 from dfukit.component import Chosen, ImageSpec
-from dfukit.errors import ConfigError, PluginError, WeightsError
+from dfukit.errors import ConfigError, NotInstalledError, PluginError, WeightsError
 from dfukit.interfaces import Parts
 
 MAX_BYTES = 8 * 2**30
@@ -118,10 +118,12 @@ def describe(path: Path) -> Description:
 
 def _description(table: Mapping[str, Any], path: Path) -> Description:
     kind, name, package, version = (table[key] for key in ("kind", "component", "package", "version"))
+    known = registry.load()
     try:
-        chosen = registry.load().choose(kind, name, table["settings"])
+        chosen = known.choose(kind, name, table["settings"])
     except (ConfigError, PluginError) as error:
-        raise WeightsError(
+        installed = any(offer.component.name == name for offer in known.of_kind(kind))
+        raise (WeightsError if installed else NotInstalledError)(
             f"{path} needs the {kind} {name} of {package} {version} (pip install {package}=={version}): {error}"
         ) from None
     parts = {part: _description(about, path) for part, about in table["parts"].items()}

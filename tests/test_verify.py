@@ -5,12 +5,14 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -20,6 +22,7 @@ from release_folder import Clinic, clinic
 
 import dfukit
 from dfukit import DataError, lookup, manifest, provenance, rundir, sums, weights
+from dfukit.errors import NotInstalledError
 from dfukit.export import export
 from dfukit.finding import Finding
 from dfukit.rundir import RunDir
@@ -249,6 +252,21 @@ def test_weights_that_are_not_what_they_are_called_are_named(folder: RunDir) -> 
     assert "holds a classifier" in found(folder)["generator.safetensors", "weights"].found
     folder.classifier_weights.write_bytes(b"no weights")
     assert ("classifier.safetensors", "weights") in found(folder)
+
+
+def test_weights_of_a_package_that_is_not_installed_are_said_not_to_be_looked_into(folder: RunDir) -> None:
+    for path, kind in ((folder.generator_weights, "generator"), (folder.classifier_weights, "classifier")):
+        network, description = weights.read(path, kind)
+        elsewhere = {**description.as_table(), "component": "unheard", "package": "dfukit-unheard", "version": "2.1"}
+        weights.write(path, network, cast(Any, SimpleNamespace(as_table=lambda table=elsewhere: table)))
+    rewrite_sums(folder)
+    checked = verify(folder.path)
+    assert {one.figure for one in checked.findings} == {"sha256 in classification.json"}
+    for name in (folder.generator_weights.name, folder.classifier_weights.name):
+        needed = rf"{name} could not be looked into: .*pip install dfukit-unheard==2\.1"
+        assert any(re.search(needed, note) for note in checked.notes), checked.notes
+    with pytest.raises(NotInstalledError):
+        weights.describe(folder.generator_weights)
 
 
 # Figures.
