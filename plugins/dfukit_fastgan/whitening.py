@@ -38,8 +38,8 @@ class Whitening(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         exact = images.to(torch.promote_types(images.dtype, torch.float32))
-        # bfloat16 has not the digits for fine detail.
+        # bfloat16 has not the digits for fine detail, nor has the TF32 of a GPU's convolutions.
         with torch.autocast(images.device.type, enabled=False):
-            colours = functional.conv2d(exact, self.matrix.to(exact.dtype)[:, :, None, None])
+            colours = functional.linear(exact.movedim(1, 3), self.matrix.to(exact.dtype)).movedim(3, 1)
         fine = colours - functional.avg_pool2d(colours, 3, stride=1, padding=1, count_include_pad=False)
         return torch.cat([colours, MOST * torch.tanh(fine * (self.gains / MOST))], dim=1)
