@@ -14,10 +14,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from dfukit_fastgan.whitening import JPEG_COLOURS
+
 SIZE, MOST, BAND = 128, 300, 8
 BLUR = np.array([1, 2, 1]) / 4
-COLOURS = np.array([[0.299, 0.587, 0.114], [-0.168736, -0.331264, 0.5], [0.5, -0.418688, -0.081312]])
-"""Of red, green and blue (ITU-T T.871, as in JPEG)."""
 
 
 def read(folder: str) -> list[Image.Image]:
@@ -30,7 +30,7 @@ def power(pictures: list[Image.Image]) -> np.ndarray:
 
     They fade out towards their borders, which are no edge of what they show.
     """
-    colours = np.stack([np.asarray(picture, float) for picture in pictures[:MOST]]) @ COLOURS.T
+    colours = np.stack([np.asarray(picture, float) for picture in pictures[:MOST]]) @ np.array(JPEG_COLOURS).T
     colours -= colours.mean((1, 2), keepdims=True)
     fading = np.outer(np.hanning(SIZE), np.hanning(SIZE))[:, :, None]
     return (np.abs(np.fft.fft2(colours * fading, axes=(1, 2))) ** 2).mean(0).transpose(2, 0, 1)

@@ -165,12 +165,11 @@ def test_a_look_at_the_grain_has_float32_under_bfloat16() -> None:
     assert torch.equal(shown, Whitening()(pictures))
 
 
-def test_scores_of_the_grain_have_their_share_and_see_their_places_alone() -> None:
+def test_scores_of_the_grain_see_their_places_alone() -> None:
     critic = build("critic", size=64, fine_share=0.25).eval()
     pictures = torch.cat([photograph(), photograph(1)])
     scores = critic(pictures, LABEL)
     places = 14 * 14
-    assert places / scores.shape[1] == pytest.approx(0.25, abs=0.02)
     changed = pictures.clone()
     changed[:, :, :20, :20] += 0.1
     moved = (critic(changed, LABEL) - scores)[0, -places:].view(14, 14).abs() > 1e-5
@@ -178,6 +177,15 @@ def test_scores_of_the_grain_have_their_share_and_see_their_places_alone() -> No
     assert moved[0, 0]
     assert not moved[7:].any()
     assert not moved[:, 7:].any()
+
+
+@pytest.mark.parametrize(("size", "share"), [(16, 0.25), (64, 0.05), (64, 0.25), (64, 0.9), (128, 0.25)])
+def test_the_grain_has_its_share_of_the_scores(size: int, share: float) -> None:
+    """Pulled up by one, its scores move the mean of all by its share."""
+    critic, pictures = build("critic", size=size, fine_share=share).eval(), torch.zeros(2, 3, size, size)
+    before = critic(pictures, LABEL).mean()
+    critic.fine.register_forward_hook(lambda module, inputs, scores: scores + 1)
+    assert (critic(pictures, LABEL).mean() - before).item() == pytest.approx(share, abs=0.03)
 
 
 def test_a_critic_with_a_look_at_the_grain_takes_weights_of_one_without() -> None:

@@ -45,7 +45,7 @@ class FastCriticSettings:
         8, "width of the map that is scored window by window, 4x4 each; 4 makes one score of it", low=4, high=64
     )
     fine_share: float = real(
-        0.0, "share of the scores that are of the grain, in windows of 22 pixels; 0: none", low=0.0, high=0.9
+        0.0, "about which share of the scores is of the grain, in windows of 22 pixels; 0: none", low=0.0, high=0.9
     )
     reconstruction: float = real(1.0, "weight of the task to reconstruct real pictures; 0: none", low=0.0, high=1e6)
 

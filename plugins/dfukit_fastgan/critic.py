@@ -82,14 +82,16 @@ class FastCritic(Critic):
         return self._maps(images)[LAST]
 
     def forward(self, images: Tensor, label: Tensor) -> Tensor:
-        """Scores [N, windows + 1]; with a look at the grain these k times and its own [N, k (windows + 1) + places]."""
+        """Scores [N, windows + 1]; with a look at the grain these and its own, either repeated to have its share."""
         maps = self._maps(images)
         small = functional.adaptive_avg_pool2d(images, self.small_side)
         places = torch.cat([self.head(maps[self.scored]).flatten(1), self.small_head(small).flatten(1)], dim=1)
         if self.fine is not None:
             fine = self.fine(images).flatten(1)
             times = fine.shape[1] * (1 - self.fine_share) / (places.shape[1] * self.fine_share)
-            places = torch.cat([places.repeat(1, max(round(times), 1)), fine], dim=1)
+            # Of pictures that have few places of grain, these are what is repeated.
+            repeated = places.repeat(1, max(round(times), 1)), fine.repeat(1, max(round(1 / times), 1))
+            places = torch.cat(repeated, dim=1)
         of_class = (maps[LAST].mean((2, 3)) * self.projection(label)).sum(1, keepdim=True)
         scores: Tensor = places + of_class
         return scores

@@ -9,9 +9,9 @@ from torch.nn import functional
 JPEG_COLOURS = ((0.299, 0.587, 0.114), (-0.168736, -0.331264, 0.5), (0.5, -0.418688, -0.081312))
 """Brightness and the differences of blue and red from it, of red, green and blue (ITU-T T.871)."""
 SPREAD = (0.42, 0.055, 0.09)
-"""About their standard deviations in photographs of wounds, pictures being in [-1, 1]."""
+"""Of the order of their standard deviations, pictures being in [-1, 1]: 0.44, 0.08 and 0.11 in wound crops."""
 FINE_SPREAD = (0.05, 0.01, 0.01)
-"""The same of their fine detail; what JPEG leaves of that of colours is a third of this."""
+"""The same of their fine detail: 0.040, 0.003 and 0.004 there, of colours what JPEG has left."""
 MOST = 3.0
 """Fine detail is bent to stay below this: edges and the borders of shifted pictures would drown the rest."""
 
