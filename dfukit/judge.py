@@ -197,6 +197,7 @@ class Judge:
     def state(self) -> dict[str, Any]:
         """What it has seen so far, for a checkpoint; `restore` takes it back."""
         return {
+            "distance": self.distance and self.distance.name,
             "early_stop": attrs.asdict(self.early_stop),
             "alarms": self.alarms,
             "diversities": self.diversities,
@@ -208,6 +209,12 @@ class Judge:
 
     def restore(self, state: Mapping[str, Any]) -> None:
         self.early_stop = EarlyStop(**state["early_stop"])
+        name = self.distance and self.distance.name
+        if (before := state.get("distance", name)) != name:  # the Inception weights came or went, for instance
+            self.early_stop = EarlyStop(self.early_stop.patience, kept_step=self.early_stop.kept_step)
+            self.say(
+                f"the stopping distance was {before} and is {name} now: the weights to keep are chosen anew from here"
+            )
         self.alarms, self.diversities = dict(state["alarms"]), list(state["diversities"])
         self.started = time.monotonic() - state["elapsed"]
         self.seconds, self.note, self.ended = state["seconds"], state["note"], state["ended"]

@@ -59,6 +59,7 @@ class Recovery:
             begin()
             self._start = self.state(0)
             return 0
+        self.judge.at = step
         try:
             self.take(found)
         except (RuntimeError, ValueError, KeyError, TypeError) as error:
@@ -100,8 +101,9 @@ class Recovery:
             raise DivergedError(
                 f"training diverged at step {step}, and {self.run.checkpoints} holds no whole checkpoint"
             )
-        engine = self.state(step).engine
+        engine, started, seconds = self.state(step).engine, self.judge.started, self.judge.seconds
         self.take(back)
+        self.judge.started, self.judge.seconds = started, seconds  # the steps that are lost took their time
         self.world.wait()  # all have read it before the first process writes it anew
         self._restore_engine(engine)
         self.health.roll_back()

@@ -61,6 +61,8 @@ def fit(settings: GanSettings, done: int, left: float, step: float, evaluation: 
     Sets steps, the interval of evaluations and the averaging, and takes the budget out, so that these settings repeat
     the training wherever they are used.
     """
+    if done:  # evaluations come after multiples of `every`, and after the last step: that may be one more
+        left -= evaluation
     most = max(int(left / step), 1)
     every = max(math.ceil(evaluation / (EVALUATING * step)), math.ceil(most / MOST))
     evaluations = max(round(most * step / (every * step + evaluation)), min(FEWEST, most), 1)

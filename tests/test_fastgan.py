@@ -519,6 +519,17 @@ def test_a_map_that_the_critic_has_not_cannot_be_scored() -> None:
         )
 
 
+@pytest.mark.parametrize(("size", "width", "multiple"), [(128, 48, 32), (64, 40, 16), (32, 36, 8)])
+def test_a_width_that_the_critics_decoders_cannot_halve_is_refused(size: int, width: int, multiple: int) -> None:
+    flags = {"generator": {"name": "fastgan"}}
+    wide: dict[str, Any] = {"gan.size": size, "critic.width": width, "critic.scored_map": 4}
+    with pytest.raises(ConfigError, match=rf"critic\.width must be a multiple of {multiple}, .* got {width}"):
+        config.resolve(registry.load(), flags=flags, settings=wide)
+    config.resolve(registry.load(), flags=flags, settings={**wide, "critic.reconstruction": 0})
+    reconstructing = build("critic", size=size, width=32 + multiple, scored_map=4)
+    assert reconstructing.auxiliary(torch.zeros(2, 3, size, size), Step(0, 0)).isfinite()
+
+
 def test_a_size_that_is_no_power_of_two_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"gan\.size must be one of 16, 32, 64, 128, 256, 512, got 96"):
         config.resolve(registry.load(), flags={"generator": {"name": "fastgan"}}, settings={"gan.size": 96})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import attrs
@@ -318,6 +319,21 @@ def test_an_alarm_rings_when_the_critic_tells_training_from_validation_pictures(
     alike.at = 1
     alike.evaluate(Painter(0.1), Brightness())
     assert alike.alarms == {}
+
+
+def test_weights_are_chosen_anew_where_the_stopping_distance_is_another_one_than_before(tmp_path: Path) -> None:
+    """As where the Inception weights came between an interruption and its end: 80 by one is not worse than 0.01 by the
+    other."""
+    before, same, other = (judge(tmp_path / name, 200, 200) for name in ("before", "same", "other"))
+    before.distance, same.distance, other.distance = (SimpleNamespace(name=name) for name in ("r64", "r64", "fid"))
+    before.early_stop.observe(0.01, 4)
+    same.restore(before.state())
+    assert same.early_stop == before.early_stop
+    other.restore(before.state())
+    assert other.keeps(4)
+    assert other.early_stop.observe(80.0, 8)
+    (note,) = (event["text"] for event in RunDir(tmp_path / "other").events())
+    assert note.startswith("the stopping distance was r64 and is fid now")
 
 
 def test_after_an_evaluation_the_critic_trains_on(tmp_path: Path) -> None:

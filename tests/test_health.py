@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import signal
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -99,12 +100,16 @@ def test_before_the_first_checkpoint_training_goes_back_to_its_beginning(tmp_pat
 
     def once(turn: str, step: Step) -> float | None:
         asked.append(step.index + 1)
-        return NAN if turn == "critic" and step.index < 3 and len(asked) < 7 else None
+        if turn != "critic" or step.index >= 3 or len(asked) >= 7:
+            return None
+        time.sleep(0.2)
+        return NAN
 
     Faulty.fault = staticmethod(once)
     summary = train(tmp_path, **{"gan.evaluate_every": 4}).summary
     assert (summary["steps"], summary["roll_backs"], summary["skipped_steps"]) == (8, 1, 3)
     assert asked[6] == 1
+    assert summary["seconds"] >= 0.6  # what is lost was training, too
 
 
 @pytest.mark.parametrize("turn", ["critic", "generator"])

@@ -462,6 +462,18 @@ def test_what_a_run_has_settled_is_not_asked_again(
     assert words in err
 
 
+def test_a_run_that_could_not_be_asked_about_does_not_begin(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["dfukit", "run", "--lift", "--set", "gan.start_from=runs/first"])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == 2
+    assert "ask `dfukit lift` about that run" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

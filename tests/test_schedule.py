@@ -71,6 +71,14 @@ def test_an_extension_by_time_adds_steps_and_leaves_the_average_as_it_was() -> N
     assert fitted.ema == 0.99
 
 
+@pytest.mark.parametrize(("left", "evaluation"), [(1500, 40), (120, 40), (5000, 13)])
+def test_an_extension_has_the_time_for_all_of_its_evaluations(left: float, evaluation: float) -> None:
+    done = 4860
+    fitted = schedule.fit(GanSettings(), done, left, step=1, evaluation=evaluation)
+    judged = {step for step in range(done + 1, fitted.steps + 1) if step % fitted.evaluate_every == 0} | {fitted.steps}
+    assert fitted.steps - done + len(judged) * evaluation <= left
+
+
 def test_a_budget_below_one_step_makes_one() -> None:
     assert schedule.fit(GanSettings(), 0, left=0.1, step=5, evaluation=5).steps == 1
 

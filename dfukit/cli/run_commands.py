@@ -68,11 +68,13 @@ def run(
     """
     if resume:
         config, folder = _reopen(context, resume, out)
+        _refuse_lift(lift, config)
     else:
         _refuse_extend(extend)
         if share:
             options["assignments"] = (*options["assignments"], "report.share=true")
         config = configure(options)
+        _refuse_lift(lift, config)
         if dry_run:
             from dfukit import plan
 
@@ -164,6 +166,17 @@ def _refuse_extend(extend: str) -> None:
         from dfukit.errors import ConfigError
 
         raise ConfigError("--extend is for a run that has ended: name it with --resume")
+
+
+def _refuse_lift(lift: bool, config: RunConfig) -> None:
+    """Raises ConfigError, before hours of training, where the experiment after them would be refused."""
+    if lift and config.gan.start_from:
+        from dfukit.errors import ConfigError
+
+        raise ConfigError(
+            f"--lift: gan.start_from = {config.gan.start_from}: those weights may have seen the test patients of a "
+            "fold; ask `dfukit lift` about that run"
+        )
 
 
 def _create(out: Path, name: str, config: RunConfig, components: tuple[str, ...]) -> RunDir | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,10 @@ PARTS = ("generator", "critic", "loss", "augmentation")
 OWN = (*PARTS, "gan")
 """Sections that a contestant may set; everything else is the same for all."""
 SHARED = ("run", "data", "sample", "score", "metric", "extractor")
+SETTLED = ("steps", "epochs", "budget", "evaluate_every", "patience")
+"""Settings of [gan] that the comparison gives to all: what a contestant or `--set` says of them would not hold."""
+LONGEST = 200
+"""Characters of the name of a file, to which the seed, `.toml` and the like come: most systems allow 255."""
 SHARED_OF_GAN = ("size", "extractor", "evaluate_pictures")
 """Settings of [gan] that are the same for all: what is drawn, and what chooses the weights that are kept."""
 
@@ -32,8 +37,9 @@ class Contestant:
 
     @property
     def stem(self) -> str:
-        """The name as that of files."""
-        return re.sub(r"[^\w.+-]+", "-", self.name).strip("-.") or "contestant"
+        """The name as that of files: cut, with a digest of it, where it is too long for one."""
+        stem = re.sub(r"[^\w.+-]+", "-", self.name).strip("-.") or "contestant"
+        return stem if len(stem) <= LONGEST else f"{stem[: LONGEST - 9]}-{sha256(self.name.encode()).hexdigest()[:8]}"
 
 
 def read_contestants(
@@ -75,6 +81,9 @@ def _read(text: str, preset: str, shared: Mapping[str, Any]) -> Contestant:
         if key.split(".")[0] not in OWN:
             raise ConfigError(f"contestant {text}: {key} is not a contestant's own; these are preset, {', '.join(OWN)}")
         own[key] = value
+    for key in (*own, *shared):
+        if key.removeprefix("gan.") in SETTLED and key.startswith("gan."):
+            raise ConfigError(f"{key} is settled by --time and --pictures, for all alike: leave it out")
     file = Path(who) if who.endswith(".toml") else None
     if file and "preset" in configuration.read_toml(file) and not any(part.startswith("preset=") for part in rest):
         preset = ""  # its own

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from attrs import evolve, frozen
 
-from dfukit import device, rundir, settings
+from dfukit import device, hardware, rundir, settings
 from dfukit.comparing import judging, sheet, table, trials
 from dfukit.comparing.contestants import Contestant
 from dfukit.comparing.trials import Trial
+from dfukit.config import read_toml
 from dfukit.errors import ConfigError, DataError
 from dfukit.images import make_split, read_split
 from dfukit.interfaces import Loss
@@ -22,7 +22,7 @@ from dfukit.progress import Progress, Silent
 
 TIME, PICTURES = "time", "pictures"
 EVALUATIONS = 20
-"""At equal pictures, by which each keeps its best weights; as often for all, for more of them find lower distances."""
+"""At equal pictures, by which each keeps its best weights; about as many for all, as more find lower distances."""
 
 
 @frozen
@@ -80,7 +80,7 @@ def compare(
     # Train.
     threads = config.run.threads
     if not threads and compute.device.type == "cpu" and together > 1:
-        threads = max((os.cpu_count() or 1) // together, 1)
+        threads = max(hardware.cpus() // together, 1)
     planned = []
     for budget in rounds:
         for seed in range(seeds):
@@ -112,8 +112,9 @@ def compare(
         if trial in failed:
             found.append({**about, "reason": failed[trial]})
         else:
-            found.append({**about, **judging.judge(trial, config, images, split, smaller, compute, heard)})
-        result = table.result(contestants, found, rounds, *sizes, smaller)
+            judged = judging.judge(trial, config, images, split, smaller, compute, heard)
+            found.append({**about, "gan": read_toml(trial.run.config)["gan"], **judged})
+        result = table.result(contestants, found, rounds, *sizes, smaller, whole=len(found) == len(planned))
         rundir.write_json(folder / "compare.json", result)
         rundir.write_text(folder / "README.md", table.as_markdown(result))
     for budget in rounds:
@@ -146,9 +147,11 @@ def _rounds(time: str, pictures: int) -> dict[str, str]:
         raise ConfigError("say what is the same for all: --time 40m, or --pictures 20000, or both")
     if time:
         try:
-            settings.seconds(time)
+            positive = settings.seconds(time) > 0
         except ValueError:
-            raise ConfigError(f"--time {time}: expected a duration such as 40m or 1h30m") from None
+            positive = False
+        if not positive:
+            raise ConfigError(f"--time {time}: expected a duration such as 40m or 1h30m")
     if pictures < 0:
         raise ConfigError(f"--pictures must be above 0, got {pictures}")
     return {name: value for name, value in ((TIME, time), (PICTURES, str(pictures or ""))) if value}

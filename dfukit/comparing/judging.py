@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from dfukit import pretrained, rundir, weights
+from dfukit import pretrained, registry, rundir, weights
 from dfukit.comparing.trials import Trial
 from dfukit.config import RunConfig
 from dfukit.device import Compute
@@ -17,7 +17,7 @@ from dfukit.progress import Progress
 from dfukit.provenance import file_sha256
 from dfukit.rows import Pixels
 from dfukit.sample import Samples, read_samples
-from dfukit.scoring.cache import circumstances
+from dfukit.scoring.cache import circumstances, identity
 from dfukit.scoring.extraction import BEST
 from dfukit.synthetic import measure_samples
 
@@ -38,8 +38,12 @@ def judge(
     run, place = trial.run, trial.place.parent / f"{trial.place.name}.json"
     asked = {
         "generator_sha256": file_sha256(run.generator_weights),
-        "metrics": [metric.as_table() for metric in config.metrics],
+        "metrics": [identity(metric) for metric in config.metrics],
         "extractor": config.score.extractor,
+        "extractors": [
+            identity(registry.load().choose("extractor", name, config.extractors.get(name, {}), f"extractor.{name}"))
+            for name in sorted({config.score.extractor, *config.extractors} - {"auto"})
+        ],
         "smaller": smaller,
         # Weights that came later, or another version, measure otherwise.
         "inception": pretrained.default_store().stored(BEST) is not None,
@@ -48,7 +52,8 @@ def judge(
     if place.is_file():
         known = rundir.read_json(place)
         if known.get("asked") == asked and "order" in known:
-            return _in_order(known["figures"], known["order"])
+            # A training that was extended may have kept the weights that it had.
+            return {**_in_order(known["figures"], known["order"]), "training": rundir.read_json(run.training)}
     progress.say(f"judging {trial.name}")
     samples = read_samples(run, images.classes)
     figures = {

@@ -20,12 +20,13 @@ def result(
     validation: int,
     test: int,
     smaller: int,
+    whole: bool = True,
 ) -> dict[str, Any]:
-    """The content of compare.json.
+    """The content of compare.json; nobody is the best before all are judged, which `whole` says.
 
     {"equal": {"time": "40m"}, "parts", "rounds": {"time": {contestant: {"seeds", "steps", "parameters",
     "pictures_per_second", "validation", "scores": {key: {"value", "interval", "seeds", "n", "real_vs_real", "at_half",
-    "n_half", "reason"}}}}}, "best", "trials", "gan", "components", "citations"}. A value is the mean over seeds; its
+    "n_half", "reason"}}}}}, "best", "trials", "components", "citations"}. A value is the mean over seeds; its
     `interval` the mean of the seeds' intervals, which cover the sampling of pictures and not another training; `seeds`
     their lowest and highest value. `at_half` and `n_half` are there where the real set was halved: that mean, and not
     the value, is compared with `real_vs_real`.
@@ -42,9 +43,8 @@ def result(
         "size": contestants[0].config.gan.size,
         "smaller": smaller or None,
         "rounds": told,
-        "best": {budget: _best(entries) for budget, entries in told.items()},
+        "best": {budget: _best(entries) if whole else None for budget, entries in told.items()},
         "trials": list(found),
-        "gan": {one.name: settings.as_table(one.config.gan) for one in contestants},
         "components": {one.name: {slot: getattr(one.config, slot).as_table() for slot in PARTS} for one in contestants},
         "citations": _citations(contestants),
     }
@@ -60,6 +60,8 @@ def _of(contestant: Contestant, trials: Sequence[Mapping[str, Any]], train: int)
         return entry
     batch_size = min(contestant.config.gan.batch_size, train)
     distances = [one["training"]["kept_distance"] for one in ended if one["training"]["kept_distance"] is not None]
+    metrics = {one["training"]["stopping_metric"] for one in ended}
+    metric = metrics.pop() if len(metrics) == 1 else None
     return {
         **entry,
         "parameters": ended[0]["parameters"],
@@ -69,8 +71,8 @@ def _of(contestant: Contestant, trials: Sequence[Mapping[str, Any]], train: int)
         "seconds": [one["training"]["seconds"] for one in ended],
         "pictures_per_second": statistics.mean(_speed(batch_size, one["training"]) for one in ended),
         "validation": {
-            "metric": ended[0]["training"]["stopping_metric"],
-            "value": statistics.mean(distances) if len(distances) == len(ended) else None,
+            "metric": metric,
+            "value": statistics.mean(distances) if metric and len(distances) == len(ended) else None,
         },
         "scores": _pooled([one["scores"] for one in ended]),
         "scores_smaller": _pooled([one["scores_smaller"] for one in ended if "scores_smaller" in one]),
@@ -105,9 +107,11 @@ def _pooled(scores: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def _best(entries: Mapping[str, Mapping[str, Any]]) -> str | None:
-    """Who has the lowest distance to the validation part; None where that was not measured for all."""
-    values = {name: entry["validation"]["value"] for name, entry in entries.items() if entry["seeds"]}
-    if not values or None in values.values():
+    """Who has the lowest distance to the validation part; None where that was not measured for all, or by several
+    metrics, as where weights of an extractor came later."""
+    found = {name: entry["validation"] for name, entry in entries.items() if entry["seeds"]}
+    values = {name: one["value"] for name, one in found.items()}
+    if None in values.values() or len({one["metric"] for one in found.values()}) != 1:
         return None
     return min(values, key=lambda name: values[name])
 
@@ -133,12 +137,17 @@ def as_markdown(result: Mapping[str, Any]) -> str:
         if result["best"][budget]:
             measured = next(entry["validation"]["metric"] for entry in entries.values() if entry["seeds"])
             lines += [f"Lowest {measured} to the validation part, which chooses: {result['best'][budget]}.", ""]
+        of_round = [one for one in result["trials"] if one["budget"] == budget]
+        measures = {one["training"]["stopping_metric"] for one in of_round if "training" in one} - {None}
+        if len(measures) > 1:
+            by = " and ".join(sorted(measures))
+            lines += [f"Nobody is the best: weights were chosen by {by}, which cannot be compared.", ""]
         lines += [
             f"{name}, seed {seed}, came to no end: {why}"
             for name, entry in entries.items()
             for seed, why in entry["failed"].items()
         ]
-        lines += _ended_early([one for one in result["trials"] if one["budget"] == budget], expense)
+        lines += _ended_early(of_round, expense)
         lines += [f"![The first pictures of each](samples-equal-{budget}.png)", ""]
     lines += [*_missing(result["rounds"]), ""]
     lines += [
@@ -159,9 +168,13 @@ def _ended_early(trials: Sequence[Mapping[str, Any]], expense: str) -> Iterator[
     """A line for each training that was ended before the time, or the steps, that the others had."""
     for one in trials:
         training = one.get("training")
-        if training is None or training["stopped"] == ALL_STEPS:
+        if training is None:
             continue
-        if one["budget"] == "pictures" or training["seconds"] < (1 - LEFT) * settings.seconds(expense):
+        if (
+            training["stopped"] != ALL_STEPS
+            if one["budget"] == "pictures"
+            else training["seconds"] < (1 - LEFT) * settings.seconds(expense)
+        ):
             yield (
                 f"{one['contestant']}, seed {one['seed']}, ended after {training['seconds'] / 60:.0f} minutes and "
                 f"{training['steps']:,} steps: {training['stopped']}."

@@ -6,8 +6,8 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -57,14 +57,22 @@ class Trial:
         return self.place.parent / f"{self.place.name}.log"
 
     @property
+    def extended(self) -> Path:
+        """It is there where the training has used the time that was left over."""
+        return self.place.parent / f"{self.place.name}.extended"
+
+    @property
     def trained(self) -> bool:
         return self.run.training.is_file() and self.run.manifest.is_file()
 
     @property
     def left(self) -> float:
-        """Seconds that its training has not used, where it has all its steps, worth training on for; else 0."""
+        """Seconds that its training has not used, where it has all its steps, worth training on for; else 0.
+
+        0 where it trained on once.
+        """
         budget = self.settings["gan"]["budget"]
-        if not budget or not self.trained:
+        if not budget or not self.trained or self.extended.is_file():
             return 0.0
         ended = rundir.read_json(self.run.training)
         whole = settings.seconds(budget)
@@ -88,8 +96,8 @@ class Trial:
             raise ConfigError(f"{self.asked} holds other settings than these for {self.name}: choose another --out")
         rundir.write_text(self.asked, content)
 
-    def start(self) -> subprocess.Popen[bytes]:
-        """Begin it, go on where it was interrupted, or use the time that is left."""
+    def start(self, held: Sequence[int] = ()) -> subprocess.Popen[bytes]:
+        """Begin it, go on where it was interrupted, or use the time that is left. It inherits the files `held`."""
         with suppress(OSError):  # an empty folder, whose training was killed in its first moment
             self.place.rmdir()
         if self.run.config.is_file():
@@ -104,6 +112,7 @@ class Trial:
                 stdout=subprocess.DEVNULL,
                 stderr=log,
                 env={**os.environ, **threads},
+                pass_fds=held,
             )
 
     def steps(self) -> tuple[int, int]:
@@ -129,10 +138,46 @@ def train(trials: Sequence[Trial], together: int, progress: Progress) -> dict[Tr
     """
     for trial in trials:
         trial.claim()
-    waiting = [trial for trial in trials if not trial.trained]
+    waiting = [trial for trial in trials if not trial.trained or trial.left]
     if not waiting:
         return {}
-    extended: set[Trial] = set()
+    places = dict.fromkeys(trial.place.parent for trial in trials)
+    with ExitStack() as stack:
+        held = [file for place in places for file in stack.enter_context(alone(place))]
+        return _train(trials, waiting, held, together, progress)
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[list[int]]:
+    """Keep other comparisons out of a folder, as long as one of the processes that inherit the file lives.
+
+    Raises ConfigError where another is at work there. Where files cannot be locked nothing is kept out.
+    """
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        yield []
+        return
+    file = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ConfigError(
+                f"another comparison, or a training that one left behind, is at work in {folder}: wait for it, or "
+                "choose another --out"
+            ) from None
+        except OSError:  # some network file systems
+            pass
+        yield [file]
+    finally:
+        os.close(file)
+
+
+def _train(
+    trials: Sequence[Trial], waiting: list[Trial], held: Sequence[int], together: int, progress: Progress
+) -> dict[Trial, str]:
+    extending: set[Trial] = set()
     running: dict[Trial, subprocess.Popen[bytes]] = {}
     failed: dict[Trial, str] = {}
     told = time.monotonic()
@@ -140,7 +185,9 @@ def train(trials: Sequence[Trial], together: int, progress: Progress) -> dict[Tr
         while waiting or running:
             while waiting and len(running) < together:
                 trial = waiting.pop(0)
-                running[trial] = trial.start()
+                if trial.left:
+                    extending.add(trial)
+                running[trial] = trial.start(held)
             time.sleep(LOOK)
             for trial in [trial for trial, process in running.items() if process.poll() is not None]:
                 code = running.pop(trial).returncode
@@ -151,8 +198,9 @@ def train(trials: Sequence[Trial], together: int, progress: Progress) -> dict[Tr
                     progress.say(f"{trial.name}: {failed[trial]}")
                 elif not trial.trained:
                     raise DfukitError(f"the training of {trial.name} left nothing behind: see {trial.log}")
-                elif trial.left and trial not in extended:
-                    extended.add(trial)
+                elif trial in extending:
+                    trial.extended.touch()
+                elif trial.left:
                     waiting.insert(0, trial)
                 told = 0.0
             if time.monotonic() - told > TELL:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from attrs import frozen
 
+from dfukit import hardware
 from dfukit.errors import DataError
 from dfukit.images.decode import SIDE, Box
 
@@ -66,7 +67,7 @@ def decode_all(jobs: Iterable[Job], settings: DataSettings, workers: int = 0) ->
 
     Raises DataError where no decoder process can be started. A failing picture never raises.
     """
-    workers = workers or min(len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1, WORKERS)
+    workers = workers or min(hardware.cpus(), WORKERS)
     free: SimpleQueue[_Decoder] = SimpleQueue()
     decoders = [_Decoder(settings) for _ in range(workers)]
     for decoder in decoders:

@@ -85,7 +85,7 @@ class Retrained:
         if self.config.gan.start_from:
             raise ConfigError(
                 f"gan.start_from = {self.config.gan.start_from}: those weights may have seen the test patients of a "
-                "fold; set gan.start_from to an empty text (--set gan.start_from=)"
+                "fold; ask about that run, or train from random weights (--set gan.start_from=)"
             )
 
     def of(self, number: int, fold: Fold) -> Synthetic:

@@ -54,6 +54,13 @@ class FastCriticSettings:
         widths = [width for width in (4, 8, 16, 32, 64) if width < size]
         if self.scored_map not in widths:
             raise ConfigError(f"critic.scored_map must be one of {', '.join(map(str, widths))}, got {self.scored_map}")
+        # Its decoders halve their channels each time that they double the width.
+        multiple = min(size // 4, 32)
+        if self.reconstruction and self.width % multiple:
+            raise ConfigError(
+                f"critic.width must be a multiple of {multiple}, for the reconstruction (critic.reconstruction), "
+                f"got {self.width}"
+            )
 
 
 @frozen
