@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -32,6 +33,15 @@ def _the_users_cache_stays_as_it_is(tmp_path_factory: pytest.TempPathFactory) ->
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DFUKIT_CACHE_DIR", str(tmp_path_factory.mktemp("cache of all")))
         yield
+
+
+@pytest.fixture
+def mypy_cache(tmp_path: Path) -> Path:
+    """A cache for mypy: where it has checked this repository, a copy of what it knows of that, and of torch."""
+    known, folder = Path(__file__).resolve().parents[1] / ".mypy_cache", tmp_path / ".mypy_cache"
+    if known.is_dir():
+        shutil.copytree(known, folder)
+    return folder
 
 
 @pytest.fixture(scope="module")

@@ -88,7 +88,7 @@ def console(page: str) -> list[Command]:
 class Shell:
     """A folder with pictures, and a shell in which dfukit is installed and packages can be."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, mypy_cache: Path) -> None:
         self.folder = folder
         environment = folder / ".venv"
         venv.create(environment, with_pip=False)
@@ -106,6 +106,7 @@ class Shell:
             "PATH": f"{environment / 'bin'}{os.pathsep}{os.environ['PATH']}",
             "DFUKIT_CACHE_DIR": str(folder / ".cache"),
             "DFUKIT_OFFLINE": "1",
+            "MYPY_CACHE_DIR": str(mypy_cache),
             "COLUMNS": "120",
             "PIP_NO_INDEX": "1",
             "PIP_NO_BUILD_ISOLATION": "0",  # the option's own way of saying no
@@ -149,10 +150,10 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def shell(pictures: Path, tmp_path: Path) -> Shell:
+def shell(pictures: Path, tmp_path: Path, mypy_cache: Path) -> Shell:
     subprocess.run(["cp", "-r", f"{pictures}/.", str(tmp_path)], check=True)
     (tmp_path / "dfukit").symlink_to(ROOT)
-    return Shell(tmp_path)
+    return Shell(tmp_path, mypy_cache)
 
 
 @pytest.mark.slow

@@ -534,7 +534,7 @@ def test_a_killed_process_is_resumed_to_the_same_bytes(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(2))
 def test_a_process_killed_again_and_again_is_resumed_to_the_same_bytes(
     trained: RunDir, tmp_path: Path, process: Callable[..., subprocess.Popen[str]], seed: int
 ) -> None:
