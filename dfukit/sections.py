@@ -154,7 +154,10 @@ class LiftSettings:
     )
     steps: int = s.whole(0, "steps of each training; 0: as many as [classify] gives the arm real", low=0)
     size: int = s.whole(
-        0, "width of all pictures with --synthetic; 0: that of the synthetic ones, at most 256", low=0, high=256
+        0,
+        "width of all pictures with --synthetic; 0: that of the smaller ones of both sets, at most 256",
+        low=0,
+        high=256,
     )
     training_share: float = s.real(
         1.0, "share of each fold's training patients that is used: would it help with fewer?", above=0.0, high=1.0

@@ -309,6 +309,14 @@ cli.main()
     assert (ended.returncode, ended.stdout) == (0, "\\udcff.png\n"), ended.stderr
 
 
+def test_a_reader_that_goes_away_is_no_traceback() -> None:
+    command = [sys.executable, "-m", "dfukit", "plugins", "list"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        process.stdout.close()
+        assert process.stderr.read() == ""
+    assert process.returncode == 1  # click's: what would have been printed was not
+
+
 def test_sample_leaves_a_set_that_is_there_alone(ask: Ask, tmp_path: Path) -> None:
     (tmp_path / "made").mkdir()
     (tmp_path / "made" / "manifest.csv").write_text("path\n")

@@ -501,6 +501,7 @@ def test_a_loss_in_the_place_of_its_own_brings_its_rates() -> None:
 def test_it_brings_all_that_it_trains_with() -> None:
     made = config.resolve(registry.load(), flags={"generator": {"name": "fastgan"}, "data": {"path": "photographs"}})
     assert (made.critic.name, made.loss.name, made.augmentation.name) == ("fastgan", "hinge", "diffaugment")
+    assert made.critic.settings.fine_share == 0.25
     shifts = made.augmentation.settings
     assert shifts.translation == 0.125
     assert shifts.brightness == shifts.saturation == shifts.contrast == shifts.cutout == 0

@@ -26,6 +26,7 @@ from dfukit.images import make_split, write_split
 from dfukit.lift import arms, experiment
 from dfukit.lift.folds import Fold, Real, check_folds, make_folds
 from dfukit.lift.sources import Retrained, Synthetic, given, read_labelled
+from dfukit.lift.table import Lift
 from dfukit.progress import Silent
 from dfukit.rundir import RunDir
 from dfukit.sections import SampleSettings
@@ -460,6 +461,23 @@ def test_what_a_run_has_settled_is_not_asked_again(
     code, _, err = lift(capsys, "mine", *arguments)
     assert code == 2
     assert words in err
+
+
+def test_a_refused_experiment_leaves_the_settings_of_the_one_that_is_there(tmp_path: Path) -> None:
+    ask(tmp_path, 0, true_program, **QUICK)
+    before = (tmp_path / "settings.toml").read_text()
+    with pytest.raises(ConfigError, match="ratio"):
+        ask(tmp_path, 0, true_program, **QUICK, **{"lift.ratio": 2.0})
+    assert (tmp_path / "settings.toml").read_text() == before
+
+
+def test_where_patients_are_guessed_the_answer_says_so(tmp_path: Path) -> None:
+    case = rare_class(0)
+    guessed, source = evolve(case.real, known=False), true_program(case, 0)
+    result = experiment.run(settings(**QUICK), guessed, IMAGE, source, tmp_path, CPU, Silent())
+    assert not result["patients_known"]
+    assert "the patients are guessed by near-duplicates" in result["difference"]["covers"]
+    assert "groups of near-duplicates, 2 folds" in Lift(tmp_path, result).as_text()
 
 
 def test_a_run_that_could_not_be_asked_about_does_not_begin(

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 import dfukit
@@ -121,6 +122,14 @@ def test_the_generator_draws_the_same_pictures_for_the_same_seed(run: dfukit.Run
     assert len(samples.pictures()) == 5
     with pytest.raises(dfukit.ConfigError, match="infected, non_infected"):
         generator.sample(1, label="infectd")
+
+
+def test_a_generator_whose_numbers_are_not_finite_draws_nothing(run: dfukit.Run) -> None:
+    generator = dfukit.load_generator(run.path)
+    with torch.no_grad():
+        next(generator.network.parameters()).fill_(float("nan"))
+    with pytest.raises(dfukit.PluginError, match="drew numbers that are not finite"):
+        generator.sample(2)
 
 
 def test_samples_without_a_label_keep_the_shares_of_the_classes(run: dfukit.Run) -> None:

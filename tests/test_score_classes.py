@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -10,7 +12,8 @@ import pytest
 from scipy.stats import t
 from scoring_parts import Views, noise, pictures, scores_of, with_ours
 
-from dfukit.interfaces import View
+from dfukit.interfaces import Score, View
+from dfukit.scoring.entries import entry
 from dfukit.scoring.halvings import HALVINGS, Halved, halvings
 
 
@@ -93,6 +96,22 @@ def test_fakes_as_good_as_real_halves_are_noted_as_below_the_floor() -> None:
     same = pictures(0, 60)
     entry = colours(same, same[::-1].copy(), "fd")["fd[colour]"]
     assert entry["note"] == "below the measurement floor at this n"
+
+
+@pytest.mark.parametrize(
+    ("better", "fakes", "note"),
+    [
+        ("higher", 0.80, "below the measurement floor at this n"),
+        ("higher", 0.70, None),
+        ("higher", 2.0, "above what real halves give"),
+        ("lower", 0.70, "below the measurement floor at this n"),
+        ("lower", 2.0, None),
+    ],
+)
+def test_a_figure_is_told_from_real_halves_on_either_side(better: str, fakes: float, note: str | None) -> None:
+    metric = SimpleNamespace(better=better, bounds=(0.0, math.inf))
+    halved = Halved(20, floors=[0.75, *[0.85] * (HALVINGS - 1)], fakes=[fakes] * HALVINGS, spread=[fakes] * HALVINGS)
+    assert entry(Score(fakes, (40, 40)), metric, halved).get("note") == note
 
 
 def test_metrics_share_halves_and_the_very_same_views() -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from attrs import evolve
 from safetensors import safe_open
 from scoring_parts import R64, pictures, scores_of
@@ -15,6 +16,7 @@ from dfukit import registry as registries
 from dfukit.errors import DataError
 from dfukit.rundir import RunDir
 from dfukit.scoring import rescore
+from dfukit_fidelity.r64 import RandomVgg16
 
 
 @pytest.fixture(autouse=True)
@@ -70,6 +72,16 @@ def test_files_of_an_earlier_scoring_are_removed(run: RunDir) -> None:
     (run.features / "older.safetensors").write_bytes(b"")
     scores_of(PARTS, pictures(2, 40), ["kd"], keep=run.features)
     assert [file.name for file in run.features.iterdir()] == ["r64.safetensors"]
+
+
+def test_features_of_an_extractor_that_failed_are_not_kept(run: RunDir, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(self: RandomVgg16, images: torch.Tensor) -> dict[str, torch.Tensor]:
+        raise RuntimeError("no features today")
+
+    monkeypatch.setattr(RandomVgg16, "forward", fail)
+    scores = scores_of(PARTS, pictures(2, 40), ["kd"], keep=run.features, **HOW)
+    assert scores["kd[r64]"]["failed"]
+    assert rescore(run) == {}
 
 
 def test_nothing_kept_is_nothing_computed(run: RunDir) -> None:

@@ -89,9 +89,6 @@ def main() -> None:
         if debug:
             traceback.print_exc()
         _fail(str(error), error.exit_code)
-    except BrokenPipeError:
-        sys.stderr.close()  # the reader went away; Python would complain once more at its exit
-        sys.exit(0)
     except Exception as error:
         if debug:
             raise

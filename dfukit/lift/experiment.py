@@ -36,16 +36,18 @@ def run(
 ) -> dict[str, Any]:
     """Train all arms in all folds, compare them on patients whom none of them saw, and answer.
 
-    Writes lift.json, whose content comes back, lift-predictions.csv and lift-patients.csv into the folder. Each network
-    that is done is written down there: in the same folder, the experiment goes on. `count_look` is told the digest of
-    all scores before they are judged, and returns what is written down of that look. Raises DataError for pictures that
-    cannot carry it, ConfigError where the folder holds another experiment, DivergedError where scores are no numbers.
+    Writes lift.json, whose content comes back, settings.toml, lift-predictions.csv and lift-patients.csv into the
+    folder. Each network that is done is written down there: in the same folder, the experiment goes on. `count_look` is
+    told the digest of all scores before they are judged, and returns what is written down of that look. Raises
+    DataError for pictures that cannot carry it, ConfigError where the folder holds another experiment, DivergedError
+    where scores are no numbers.
     """
     if image.positive is None:
         raise DataError(f"there is one class only ({image.classes[0]}): there is nothing to classify")
     wanted = arms.arms_of(config)
     records = LiftDir(folder)
     records.begin(_design(config, real, image, source))
+    rundir.write_toml(folder / "settings.toml", config.as_table())
     folds = make_folds(real, image, config.lift, config.data.split_seed)
     test_of = np.empty(len(real.labels), np.int64)
     for number, parts in enumerate(folds):
@@ -85,7 +87,8 @@ def run(
     look = count_look(file_sha256(records.predictions))
     answered = {
         "look": dict(look),
-        **result.compared(config, wanted, result.tested(config, real, image, wanted, done, outcomes)),
+        "patients_known": real.known,
+        **result.compared(config, wanted, result.tested(config, real, image, wanted, done, outcomes), real.known),
         "positive": image.positive,
         "design": result.design(config, real, image, done, source.about, prepared[0]),
         "labels": result.labels(real, image, doubts, done),

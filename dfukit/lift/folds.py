@@ -26,7 +26,7 @@ HANDS = 20
 class Real:
     """The real pictures of an experiment: pixels uint8 [N, S, S, C] at its one size, labels and units int64 [N].
 
-    A unit is what must stay together: a patient, or patients that share a photograph.
+    A unit is what must stay together: a patient, or patients that share a file.
     """
 
     pixels: Pixels
@@ -37,6 +37,8 @@ class Real:
     """Names of the units."""
     owners: Sequence[str] = field()
     """The patient of each picture: of a unit of several patients, `patients` names one."""
+    known: bool = True
+    """Whether the patients are known; else they are groups of near-duplicates, and one may be in several."""
 
     @owners.default
     def _(self) -> Sequence[str]:
@@ -49,7 +51,8 @@ class Real:
         for unit, group in zip(units, images.groups, strict=True):
             names[unit] = min(names[unit] or images.patients[int(group)], images.patients[int(group)])
         owners = [images.patients[int(group)] for group in images.groups]
-        return cls(images.at(size), images.labels, units, images.paths, names, owners)
+        known = images.patients_known
+        return cls(images.at(size), images.labels, units, images.paths, names, owners, known)
 
     def fingerprint(self) -> str:
         """A digest of everything here but the patients' names."""

@@ -27,6 +27,10 @@ from dfukit.rundir import RunDir
 from dfukit.sections import DataSettings, GanSettings
 
 RETRAINED = "the generator was trained anew inside each fold: no test patient touched it"
+RETRAINED_ON_GROUPS = (
+    "the generator was trained anew inside each fold: no test picture, and none nearly like it, touched it; patients "
+    "are not known"
+)
 VOUCHED = "that the generator saw none of these real pictures is the user's word"
 UNKNOWN = "the generator may have seen test patients, which cannot be checked: the difference may be too good"
 

@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from dfukit import device, ledger, pipeline, registry, report, rundir
+from dfukit import device, ledger, pipeline, registry, report
 from dfukit.component import ImageSpec
 from dfukit.config import RunConfig, resolve
 from dfukit.images import load, read_split
 from dfukit.images.decode import SIDE
 from dfukit.lift import experiment
 from dfukit.lift.folds import Real
-from dfukit.lift.sources import RETRAINED, Retrained, given, read_labelled
+from dfukit.lift.sources import RETRAINED, RETRAINED_ON_GROUPS, Retrained, given, read_labelled
 from dfukit.lift.table import Lift
 from dfukit.pictures import image_spec, load_images
 from dfukit.progress import Progress, counter
@@ -29,10 +29,13 @@ def lift_run(run: RunDir, config: RunConfig, folder: Path, progress: Progress) -
     """
     compute = device.choose(config.run)
     images = load_images(config, progress)
+    for warning in images.check.warnings:
+        progress.say(f"warning: {warning}")
     tested = [images.sha256[int(place)] for place in read_split(run.split, images).test]
     image = image_spec(config, images)
-    rundir.write_toml(folder / "settings.toml", config.as_table())
-    about = f"{RETRAINED}; it had {config.gan.steps:,} steps" if config.gan.steps else RETRAINED
+    about = RETRAINED if images.patients_known else RETRAINED_ON_GROUPS
+    if config.gan.steps:
+        about += f"; it had {config.gan.steps:,} steps"
     if different := changed(resolve(registry.load(), file=run.config), config):
         about += f"; its settings are the run's, except {', '.join(different)}"
     source = Retrained(config, images, image, compute, folder, progress, about)
@@ -62,7 +65,6 @@ def lift_folders(config: RunConfig, synthetic: Path, vouched: bool, folder: Path
     size = config.lift.size or min(SIDE, *widths)
     image = ImageSpec(size, 3, images.classes, images.positive)
     real = Real.of(images, size)
-    rundir.write_toml(folder / "settings.toml", config.as_table())
     source = given(drawn, real, images.classes, size, vouched)
 
     def count_look(digest: str) -> Mapping[str, Any]:

@@ -33,15 +33,16 @@ class Lift:
     def as_text(self) -> str:
         """What a person reads at the end."""
         design, of = self.result["design"], self.result["difference"]
+        who = "patients" if self.result.get("patients_known", True) else "groups of near-duplicates"
         recall = f"recall at {100 * design['specificity']:g}% specificity"
         lines = [
             f"{self.answer}: AUROC {signed(of)} with synthetic pictures, ratio {design['ratio']:g}",
-            f"{of['patients']} patients, {design['folds']} folds, {design['seeds']} seeds, {min(design['steps'])} "
+            f"{of['patients']} {who}, {design['folds']} folds, {design['seeds']} seeds, {min(design['steps'])} "
             f"steps, classifier {design['classifier']}; the interval covers {of['covers']}",
         ]
         if (needed := self.result["patients_needed"]) is not None:
             lines.append(
-                f"about {needed} patients would settle it (margin {design['margin']:g}), if the difference stays where "
+                f"about {needed} {who} would settle it (margin {design['margin']:g}), if the difference stays where "
                 "it is, and they and the seeds spread as these do"
             )
             if self.result["more_seeds_first"]:

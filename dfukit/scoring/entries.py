@@ -16,6 +16,7 @@ from dfukit.scoring.halvings import Halved
 Entry = dict[str, Any]
 
 BELOW_FLOOR = "below the measurement floor at this n"
+ABOVE_REAL = "above what real halves give"
 
 
 def entry(score: Score, metric: Metric, halved: Halved | None = None, held_out: Score | None = None) -> Entry:
@@ -29,8 +30,10 @@ def entry(score: Score, metric: Metric, halved: Halved | None = None, held_out: 
         floor = [min(halved.floors), max(halved.floors)]
         at_half = float(np.median(halved.fakes))
         made |= {"at_half": at_half, "n_half": halved.n, "floor": floor}
-        if {"lower": at_half <= floor[1], "higher": at_half >= floor[0]}.get(metric.better, False):
+        if {"lower": at_half <= floor[1], "higher": floor[0] <= at_half <= floor[1]}.get(metric.better, False):
             made["note"] = BELOW_FLOOR
+        elif metric.better == "higher" and at_half > floor[1]:
+            made["note"] = ABOVE_REAL
         reference = float(np.median(halved.floors)) if reference is None else reference
         if interval is None and value is not None:
             low, high = metric.bounds

@@ -36,9 +36,12 @@ def keep_outputs(folder: Path, tasks: Sequence[Task], views: Views, extractors: 
     for old in folder.glob("*.safetensors"):
         old.unlink()
     for name, some in by_extractor.items() if views.count(SYNTHETIC) else ():
+        made = views.made((name, False))
+        if not {*views.parts, SYNTHETIC} <= made.keys():  # the extractor failed
+            continue
         tensors = {
             f"{one}.{kind}": values
-            for one, view in views.made((name, False)).items()
+            for one, view in made.items()
             for kind in KINDS
             if (values := getattr(view, kind)) is not None
         }

@@ -78,7 +78,7 @@ def generators() -> list[Component]:
             target="dfukit_fastgan.generator:FastGenerator",
             summary="upsampling convolutions, small maps gating large ones: for some hundreds of pictures",
             suggests={
-                "critic": {"name": "fastgan"},
+                "critic": {"name": "fastgan", "fine_share": 0.25},
                 "loss": {"name": "hinge"},
                 "augmentation": {"name": "diffaugment", **SHIFTS_ALONE},
                 "gan": {
