@@ -51,10 +51,13 @@ def choose(settings: RunSettings) -> Compute:
 
 
 def _device(name: str) -> torch.device:
+    if name in ("auto", "cuda") and torch.cuda.is_available():
+        # torchrun gives each process of a machine a number: a GPU for each.
+        number, count = int(os.environ.get("LOCAL_RANK", "0")), torch.cuda.device_count()
+        if number >= count:
+            raise ConfigError(f"torchrun started more processes than this machine has GPUs: --nproc-per-node {count}")
+        return torch.device("cuda", number)
     if name == "auto":
-        if torch.cuda.is_available():
-            # torchrun gives each process of a machine a number: a GPU for each.
-            return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")) % torch.cuda.device_count())
         return torch.device("cpu")
     try:
         device = torch.device(name)

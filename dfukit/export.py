@@ -14,7 +14,7 @@ import attrs
 import numpy as np
 from attrs import frozen
 
-from dfukit import absent, manifest, registry, release, report, rundir, settings, sums, weights
+from dfukit import absent, manifest, recompute, registry, release, report, rundir, settings, sums, weights
 from dfukit.clinical import skin
 from dfukit.errors import ConfigError, DataError, ReleaseCheckError
 from dfukit.images import read_split
@@ -169,9 +169,9 @@ def _copy_weights(source: Path, target: Path, private: Redaction) -> None:
 
 
 def _texts(description: weights.Description) -> list[tuple[str, str]]:
-    """Settings and facts of a network that are texts."""
+    """Settings and facts of a network that are texts, those in lists too."""
     table = {**settings.as_table(description.chosen.settings), **description.facts}
-    return [(name, value) for name, value in table.items() if isinstance(value, str)]
+    return [(name, value) for name, value in recompute.flat(table).items() if isinstance(value, str)]
 
 
 def _without_private(value: Any, clean: Callable[[str], str]) -> Any:

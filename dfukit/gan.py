@@ -192,11 +192,12 @@ def _fit_budget(
     """The settings that fill the time budget, after a measurement whose steps are taken back."""
     left = seconds(settings.budget) - (0.0 if done else judge.elapsed)
     began = time.monotonic()
-    before = recovery.state(done)
-    for _ in range(adversaries.first_steps):
+    before, world = recovery.state(done), recovery.world
+    # All processes make the same number of steps, as each step waits for the others.
+    for _ in range(int(world.largest(adversaries.first_steps)[0])):
         adversaries.step(settings, done, judge.steps)
     times: list[float] = []
-    while len(times) < WARM_UP_STEPS or sum(times) < WARM_UP_SECONDS:
+    while world.any(len(times) < WARM_UP_STEPS or sum(times) < WARM_UP_SECONDS):
         started = time.monotonic()
         adversaries.step(settings, done, judge.steps)
         float(next(adversaries.averaged.parameters()).sum())  # a device has ended its work when a number of it is known
@@ -207,7 +208,7 @@ def _fit_budget(
     spent = time.monotonic() - began
     judge.count(spent)
     left -= spent
-    step, evaluation, left = recovery.world.largest(float(np.median(times)), evaluation, left)
+    step, evaluation, left = world.largest(float(np.median(times)), evaluation, left)
     fitted = schedule.fit(settings, done, max(left, step), step, evaluation)
     judge.say(
         f"budget {settings.budget}: {fitted.steps - done} steps of {step:.3g} s, an evaluation of {evaluation:.3g} s "

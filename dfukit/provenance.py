@@ -70,7 +70,7 @@ def read_marks(picture: Image.Image) -> Mapping[str, Any]:
     """The content of the chunk `dfukit`; empty where there is none that can be read."""
     try:
         said = json.loads(picture.info.get(CHUNK, "{}"))
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, RecursionError):
         return {}
     return said if isinstance(said, dict) else {}
 
@@ -83,9 +83,9 @@ def read_origin(picture: Image.Image) -> Origin | None:
 
 
 def read_truncation(picture: Image.Image) -> float:
-    """What a synthetic picture says that its latent was multiplied by: 1 where it says nothing, or no number."""
+    """What a synthetic picture says that its latent was multiplied by: 1 where it says nothing, or what cannot be."""
     said = read_marks(picture).get("truncation", 1.0)
-    return float(said) if isinstance(said, int | float) else 1.0
+    return float(said) if isinstance(said, int | float) and 0 < said <= 1 else 1.0
 
 
 def open_picture(path: Path) -> Image.Image:

@@ -128,7 +128,7 @@ class Recovery:
     def state(self, step: int) -> Checkpoint:
         """Everything that the loop knows after `step` steps, copied."""
         tensors = {
-            f"{owner}/{name}": tensor.detach().clone()
+            f"{owner}/{name}": tensor.detach().to("cpu", copy=True)  # a device may have no room for all of them twice
             for owner, found in (
                 *((name, network.state_dict()) for name, network in self.networks.items()),
                 *((name, _optimiser_state(optimiser)) for name, optimiser in self.optimisers.items()),
@@ -166,15 +166,17 @@ def _optimiser_state(optimiser: Optimizer) -> dict[str, Tensor]:
 
 
 def _restore_optimiser(optimiser: Optimizer, tensors: Mapping[str, Tensor]) -> None:
+    """Raises ValueError for the moments of other parameters, which fused kernels would read past their ends."""
     parameters = [parameter for group in optimiser.param_groups for parameter in group["params"]]
     optimiser.state.clear()
     for key, value in tensors.items():
         number, name = key.split("/", 1)
+        if int(number) >= len(parameters) or value.shape not in ((), parameters[int(number)].shape):
+            raise ValueError(f"what the optimiser remembers of parameter {number} is of another network")
         parameter = parameters[int(number)]
         # Fused kernels walk the memory of both: moments must lie in memory as their parameter does.
-        as_parameter = value.shape == parameter.shape
         optimiser.state[parameter][name] = (
             torch.empty_like(parameter, dtype=value.dtype).copy_(value)
-            if as_parameter
+            if value.shape == parameter.shape
             else value.to(parameter.device, copy=True)
         )

@@ -151,7 +151,7 @@ def _metadata(path: Path) -> dict[str, Any]:
         raise WeightsError(f"{path} was not made by dfukit (its metadata has no key `dfukit`)")
     try:
         table = json.loads(metadata["dfukit"])
-    except json.JSONDecodeError:
+    except (json.JSONDecodeError, RecursionError):
         table = None
     if not isinstance(table, dict):
         raise WeightsError(f"{path} has an unreadable description: make the weights again")

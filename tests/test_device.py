@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pytest
+import torch
 
-from dfukit import hardware
+from dfukit import ConfigError, hardware
 from dfukit.device import choose
 from dfukit.sections import RunSettings
 
@@ -24,3 +25,14 @@ def test_bfloat16_is_chosen_where_it_is_fast_and_told_as_slow_where_it_is_not(
 ) -> None:
     monkeypatch.setattr(hardware, "cpu_bf16", lambda: fast)
     assert str(choose(RunSettings(device="cpu", precision=precision))) == said
+
+
+@pytest.mark.parametrize("name", ["auto", "cuda"])
+def test_each_process_of_a_machine_has_a_gpu_of_its_own(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    assert choose(RunSettings(device=name, precision="fp32")).device == torch.device("cuda", 1)
+    monkeypatch.setenv("LOCAL_RANK", "2")
+    with pytest.raises(ConfigError, match="more processes than this machine has GPUs: --nproc-per-node 2"):
+        choose(RunSettings(device=name, precision="fp32"))

@@ -155,3 +155,10 @@ def test_marks_that_are_no_json_are_none() -> None:
     Image.new("RGB", (4, 4)).save(file, "PNG", pnginfo=info)
     assert provenance.read_marks(Image.open(file)) == {}
     assert provenance.read_origin(Image.open(file)) is None
+
+
+@pytest.mark.parametrize("said", ["NaN", "1" + "0" * 400, "-1", '"much"', "[" * 100_000])
+def test_a_truncation_that_cannot_be_is_none(said: str) -> None:
+    picture = Image.new("RGB", (1, 1))
+    picture.info[provenance.CHUNK] = f'{{"truncation": {said}}}'
+    assert provenance.read_truncation(picture) == 1.0

@@ -18,6 +18,7 @@ from typing import Any
 import attrs
 import numpy as np
 import pytest
+import small_gan
 import torch
 from torch import Tensor
 
@@ -388,6 +389,14 @@ def test_networks_of_another_shape_are_refused_with_the_remedy(tmp_path: Path) -
         train(tmp_path / "cut", Signal(5))
     with pytest.raises(DataError, match=r"step 5 does not fit the settings in config\.toml.*put those settings back"):
         train(tmp_path / "cut", Silent(), **{"generator.lstm_hidden": 24})
+
+
+def test_what_the_optimiser_remembers_of_another_critic_is_refused(tmp_path: Path) -> None:
+    """The weights of a critic without a look at the grain may serve one with it; a checkpoint does not."""
+    fastgan = {**small_gan.OTHERS["fastgan"], "gan.steps": 2}
+    small_gan.train(tmp_path, **fastgan, **{"critic.fine_share": 0.0})
+    with pytest.raises(DataError, match=r"does not fit the settings in config\.toml: what the optimiser remembers"):
+        small_gan.train(tmp_path, **fastgan, **{"critic.fine_share": 0.25})
 
 
 def test_a_request_that_comes_too_late_is_not_lost() -> None:

@@ -169,6 +169,17 @@ def test_all_processes_end_with_the_same_weights_and_one_writes(tmp_path: Path, 
     assert len(list((tmp_path / "tensorboard").iterdir())) == 1
 
 
+def budget_together(world: World, folder: Path) -> None:
+    """On its own each process would take another number of steps for enough to measure by."""
+    gan.WARM_UP_STEPS, gan.WARM_UP_SECONDS = 3 + 2 * world.rank, 0.0
+    train_together(world, folder, {"gan.budget": "2s"})
+
+
+def test_a_time_budget_is_measured_by_as_many_steps_in_all_processes(tmp_path: Path) -> None:
+    together(2, budget_together, tmp_path)
+    assert json.loads((tmp_path / "summary.json").read_text())["processes"] == 2
+
+
 def interrupt_together(world: World, folder: Path, step: int) -> None:
     import signal
 
