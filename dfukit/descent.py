@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
 
 import torch
@@ -54,7 +55,8 @@ class Descent:
     def _computed(self, turn: Step, terms_of: TermsOf) -> Terms:
         if self.replay is None:
             return self._backward(turn, terms_of)
-        return self.replay.backward(turn, self.network, lambda fed: self._backward(fed, terms_of))
+        work = functools.partial(self._backward, terms_of=terms_of)
+        return self.replay.backward(turn, self.network, self.portions.size, work)
 
     def _backward(self, turn: Step, terms_of: TermsOf) -> Terms:
         """Gradients and terms of this process's share of the batch."""

@@ -124,6 +124,8 @@ class Replay:
     """Is told why a turn cannot be captured."""
     _before: int = field(init=False, default=BEFORE)
     _possible: bool = field(init=False, default=True)
+    _portion: int = field(init=False, default=0)
+    """Pictures at a time in the turn that made the places of the random numbers."""
     _stream: Any = field(init=False, default=None)
     _feed: Feed = field(init=False)
     _graph: Any = field(init=False, default=None)
@@ -139,12 +141,22 @@ class Replay:
         """Whether turns are replayed by now."""
         return self._graph is not None
 
-    def backward(self, turn: Step, network: nn.Module, work: Callable[[Step], dict[str, Tensor]]) -> dict[str, Tensor]:
-        """What `work(turn)` returns and the gradients that it leaves in the network; `work` is the same each time."""
+    def backward(
+        self, turn: Step, network: nn.Module, portion: int, work: Callable[[Step], dict[str, Tensor]]
+    ) -> dict[str, Tensor]:
+        """What `work(turn)` returns and the gradients that it leaves in the network.
+
+        `work` is the same each time, but that its portions of `portion` pictures may become smaller before it is
+        captured.
+        """
+        if not self.captured and self._before == 0 and portion != self._portion:
+            self._before = 1
         if not self.captured and self._before == 0 and self._possible:
             self._capture(turn, network, work)
         if not self.captured:
-            terms = self._aside(self._feed.first(turn) if self._before == 1 else turn, work)
+            if self._before == 1:
+                turn, self._portion = self._feed.first(turn), portion
+            terms = self._aside(turn, work)
             self._before = max(self._before - 1, 0)
             return terms
         self._feed.fill(turn)
