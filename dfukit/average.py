@@ -43,10 +43,12 @@ def recompute_batch_norm(generator: nn.Module, latent: Tensor, label: Tensor, ba
         norm.reset_running_stats()
         norm.momentum = None  # a plain mean over the parts, however small one is
         norm.train()
-    if norms:
-        parts = -(-len(latent) // batch)
-        for some_latent, some_label in zip(latent.tensor_split(parts), label.tensor_split(parts), strict=True):
-            generator(some_latent, some_label)
-    for norm, momentum in zip(norms, momenta, strict=True):
-        norm.momentum = momentum
-        norm.eval()
+    try:
+        if norms:
+            parts = -(-len(latent) // batch)
+            for some_latent, some_label in zip(latent.tensor_split(parts), label.tensor_split(parts), strict=True):
+                generator(some_latent, some_label)
+    finally:  # memory may end, and smaller parts be tried
+        for norm, momentum in zip(norms, momenta, strict=True):
+            norm.momentum = momentum
+            norm.eval()

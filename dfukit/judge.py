@@ -165,7 +165,7 @@ class Judge:
         Leaves it in eval mode, its batch-norm statistics recomputed.
         """
         started = time.monotonic()
-        looked = self.portions.attempt(lambda: self._look(generator, critic))
+        looked = self._look(generator, critic)
         values = dict(looked.values)
         if self.distance is None or looked.distance is None:
             self.early_stop.kept_step = self.at  # there is nothing to choose by
@@ -191,7 +191,7 @@ class Judge:
     def rehearse(self, generator: Generator, critic: Critic) -> float:
         """Seconds of an evaluation, of which nothing is kept but the time."""
         started = time.monotonic()
-        self.portions.attempt(lambda: self._look(generator, critic))
+        self._look(generator, critic)
         return time.monotonic() - started
 
     def state(self) -> dict[str, Any]:
@@ -251,7 +251,9 @@ class Judge:
     def _look(self, generator: Generator, critic: Critic) -> Looked:
         critic.eval()
         try:
-            average.recompute_batch_norm(generator, self.latent, self.label, self.portions.size)
+            self.portions.attempt(
+                lambda: average.recompute_batch_norm(generator, self.latent, self.label, self.portions.size)
+            )
             fake = self._draw(generator, self.latent, self.label)
             values = {"diversity": self._diversity(fake), "critic_overfitting": self._overfitting(critic, fake)}
             distance, error = None, 0.0
@@ -275,9 +277,12 @@ class Judge:
 
     def _each(self, n: int, compute: Callable[[slice], Tensor]) -> Tensor:
         """`compute` of all rows, by all processes, in portions."""
-        return self.world.each(
-            n, lambda mine: torch.cat([compute(slice(rows.start, rows.stop)) for rows in self.portions.of(mine)])
-        )
+
+        def share(mine: range) -> Tensor:
+            return torch.cat([compute(slice(rows.start, rows.stop)) for rows in self.portions.of(mine)])
+
+        # What one process alone cannot hold is tried again before all put their shares together.
+        return self.world.each(n, lambda mine: self.portions.attempt(lambda: share(mine)))
 
     def _diversity(self, fake: Tensor) -> float:
         """Mean root-mean-square difference of two pictures of the fixed batch, in grey levels."""

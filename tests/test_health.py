@@ -17,9 +17,9 @@ from torch import nn
 import dfukit_augment.pipelines
 from dfukit import DfukitError, DivergedError, Interrupted, PluginError, checkpoint, recovery, rundir
 from dfukit.descent import Descent
+from dfukit.drawn import to_uint8
 from dfukit.health import Health
 from dfukit.interfaces import Augmentation, Step
-from dfukit.judge import Judge
 from dfukit.portions import Portions
 from dfukit.rundir import RunDir
 from dfukit.world import ALONE
@@ -288,18 +288,18 @@ def test_another_error_of_torch_is_no_lack_of_memory(tmp_path: Path) -> None:
 
 def test_out_of_memory_while_scoring_halves_its_portions_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     sizes: list[int] = []
-    look = Judge._diversity
 
-    def full(self: Judge, fake: torch.Tensor) -> float:
-        sizes.append(self.portions.size)
+    def full(pictures: torch.Tensor) -> torch.Tensor:
+        sizes.append(len(pictures))
         if len(sizes) == 1:
             raise no_memory()
-        return look(self, fake)
+        return to_uint8(pictures)
 
-    monkeypatch.setattr(Judge, "_diversity", full)
+    monkeypatch.setattr("dfukit.judge.to_uint8", full)
     listening = Listening()
     trained = train(tmp_path, listening, Distance(4.0, 3.0, 2.0, 1.0))
-    assert sizes == [64, 32, 32, 32, 32]
+    assert sizes[0] == 64
+    assert max(sizes[1:]) == 32
     assert "out of memory: scoring goes on with 32 pictures at a time" in listening.said
     assert (trained.summary["pictures_at_a_time"], trained.summary["kept_step"]) == (8, 8)
 

@@ -132,10 +132,7 @@ class Sets(Views):
                 self._progress.update(f"features of {name}", some.stop - rows.start, len(rows))
             return {key: np.concatenate([batch[key] for batch in batches]) for key in batches[0]}
 
-        def work() -> dict[str, np.ndarray]:
-            if len(pixels) < self._world.size:
-                return share(range(len(pixels)))
-            made = share(self._world.share(len(pixels)))
-            return {key: self._world.gather(torch.from_numpy(rows), len(pixels)).numpy() for key, rows in made.items()}
-
-        return self._portions.attempt(work)
+        if len(pixels) < self._world.size:
+            return self._portions.attempt(lambda: share(range(len(pixels))))
+        made = self._portions.attempt(lambda: share(self._world.share(len(pixels))))
+        return {key: self._world.gather(torch.from_numpy(rows), len(pixels)).numpy() for key, rows in made.items()}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from functools import cached_property
 
 import numpy as np
@@ -14,6 +15,7 @@ from dfukit.component import Chosen
 from dfukit.config import RunConfig
 from dfukit.device import Compute
 from dfukit.interfaces import Extractor, Metric, Step, View
+from dfukit.portions import Portions
 from dfukit.progress import Progress
 from dfukit.rows import Pixels
 from dfukit.scoring.extraction import BATCH, BEST, choose_extractor, extract
@@ -38,8 +40,10 @@ class StoppingDistance:
         compute: Compute,
         step: Step,
         world: World = ALONE,
+        note: Callable[[str], None] = lambda text: None,
     ) -> None:
         self._metric: Metric = chosen.build()
+        self._portions = Portions(BATCH, "scoring", note, world)
         self.name = chosen.name if self._metric.extractor else f"{chosen.name}[{extractor_name}]"
         """`fid`, or `kd[<extractor>]`."""
         self._key, self._compute, self._step, self._world = chosen.name, compute, step, world
@@ -65,12 +69,13 @@ class StoppingDistance:
     def _view(self, pixels: Pixels) -> View:
         def features(rows: range) -> Tensor:
             batches = [
-                extract(self._extractor, pixels[start : min(start + BATCH, rows.stop)], self._compute)["features"]
-                for start in range(rows.start, rows.stop, BATCH)
+                extract(self._extractor, pixels[some.start : some.stop], self._compute)["features"]
+                for some in self._portions.of(rows)
             ]
             return torch.from_numpy(np.concatenate(batches))
 
-        return View(features=self._world.each(len(pixels), features).numpy())
+        attempted = self._world.each(len(pixels), lambda rows: self._portions.attempt(lambda: features(rows)))
+        return View(features=attempted.numpy())
 
 
 def stopping_distance(
@@ -86,6 +91,7 @@ def stopping_distance(
     asked = config.gan.extractor
     name, extractor, line = choose_extractor(registry, asked, config.extractors)
     chosen = registry.choose("metric", "fid" if asked == name == BEST else "kd", {})
-    distance = StoppingDistance(chosen, name, extractor, validation, compute, Step(config.run.seed, 0), world)
+    step = Step(config.run.seed, 0)
+    distance = StoppingDistance(chosen, name, extractor, validation, compute, step, world, progress.say)
     progress.say(f"stopping distance: {distance.name} to {len(validation)} validation pictures; {line}")
     return distance
