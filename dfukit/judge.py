@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import attrs
-import numpy as np
 import torch
-from attrs import define, field, frozen
+from attrs import define, field
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
-from dfukit import average, hardware, rundir, schedule
+from dfukit import hardware, rundir, schedule
 from dfukit.device import Compute
-from dfukit.drawn import GRID, grid, png, to_uint8
+from dfukit.drawn import GRID, png
 from dfukit.early_stop import EarlyStop
-from dfukit.interfaces import Critic, Generator, Step, of_pictures
+from dfukit.examination import BATCH, Examination
+from dfukit.interfaces import Critic, Generator, Step
 from dfukit.portions import Portions
 from dfukit.progress import Progress
 from dfukit.resident import DevicePictures
@@ -29,21 +29,8 @@ from dfukit.world import ALONE, World
 
 COLLAPSE = 0.5
 """Alarm when the diversity of the fixed batch falls below this share of its highest value so far."""
-BATCH = 64
-"""Pictures drawn or judged at a time."""
 OVERFIT = 0.5
 """Alarm when the critic's overfitting passes this (r_v of Karras et al. 2020, equation 1: 0 none, 1 complete)."""
-
-
-@frozen(eq=False)
-class Looked:
-    """What an evaluation measures."""
-
-    values: dict[str, float]
-    distance: float | None
-    error: float
-    grid: np.ndarray
-    """uint8 [H, W, C]"""
 
 
 @define
@@ -85,21 +72,28 @@ class Judge:
     early_stop: EarlyStop = field(init=False)
     writer: SummaryWriter | None = field(init=False)
     """None in the processes that do not write."""
-    portions: Portions = field(init=False)
-    latent: Tensor = field(init=False)
-    label: Tensor = field(init=False)
+    examination: Examination = field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self.early_stop = EarlyStop(self.settings.patience)
         self.writer = SummaryWriter(str(self.run.tensorboard)) if self.world.first else None
-        self.portions = Portions(BATCH, "scoring", self.say, self.world)
         self.resumed = (0, self.started)
         step, device = Step(self.seed, 0), self.compute.device
         n = max(self.settings.evaluate_pictures, GRID * GRID)
-        self.latent = torch.randn(n, self.latent_size, generator=step.rng("judge latent")).to(device)
+        latent = torch.randn(n, self.latent_size, generator=step.rng("judge latent")).to(device)
         # Classes as often as in the training part, so that the distance does not punish their share.
         order = torch.randint(len(self.training), (n,), generator=step.rng("judge label")).to(device)
-        self.label = self.training.labels[order]
+        self.examination = Examination(
+            training=self.training,
+            validation=self.validation,
+            classes=self.classes,
+            latent=latent,
+            label=self.training.labels[order],
+            distance=self.distance,
+            compute=self.compute,
+            portions=Portions(BATCH, "scoring", self.say, self.world),
+            world=self.world,
+        )
 
     @property
     def every(self) -> int:
@@ -165,7 +159,7 @@ class Judge:
         Leaves it in eval mode, its batch-norm statistics recomputed.
         """
         started = time.monotonic()
-        looked = self._look(generator, critic)
+        looked = self.examination.look(generator, critic)
         values = dict(looked.values)
         if self.distance is None or looked.distance is None:
             self.early_stop.kept_step = self.at  # there is nothing to choose by
@@ -191,7 +185,7 @@ class Judge:
     def rehearse(self, generator: Generator, critic: Critic) -> float:
         """Seconds of an evaluation, of which nothing is kept but the time."""
         started = time.monotonic()
-        self._look(generator, critic)
+        self.examination.look(generator, critic)
         return time.monotonic() - started
 
     def state(self) -> dict[str, Any]:
@@ -246,83 +240,6 @@ class Judge:
             "seconds": round(self.elapsed, 1),
             "seconds_of_evaluation": round(self.seconds, 1),
         }
-
-    @torch.no_grad()
-    def _look(self, generator: Generator, critic: Critic) -> Looked:
-        critic.eval()
-        try:
-            self.portions.attempt(
-                lambda: average.recompute_batch_norm(generator, self.latent, self.label, self.portions.size)
-            )
-            fake = self._draw(generator, self.latent, self.label)
-            values = {"diversity": self._diversity(fake), "critic_overfitting": self._overfitting(critic, fake)}
-            distance, error = None, 0.0
-            if self.distance is not None:
-                distance, error = self.distance.measure(fake.permute(0, 2, 3, 1).cpu().numpy())
-            # 64 pictures of the fixed latents, a class a row in turn.
-            label = (torch.arange(GRID * GRID, device=self.label.device) // GRID) % self.classes
-            shown = self._draw(generator, self.latent[: GRID * GRID], label)
-        finally:
-            critic.train()
-        return Looked(values, distance, error, grid(shown.permute(0, 2, 3, 1).cpu().numpy()))
-
-    def _draw(self, generator: Generator, latent: Tensor, label: Tensor) -> Tensor:
-        """uint8 [N, C, S, S]."""
-
-        def draw(rows: slice) -> Tensor:
-            with self.compute.autocast():
-                return to_uint8(generator(latent[rows], label[rows]).float())
-
-        return self._each(len(latent), draw)
-
-    def _each(self, n: int, compute: Callable[[slice], Tensor]) -> Tensor:
-        """`compute` of all rows, by all processes, in portions."""
-
-        def share(mine: range) -> Tensor:
-            return torch.cat([compute(slice(rows.start, rows.stop)) for rows in self.portions.of(mine)])
-
-        # What one process alone cannot hold is tried again before all put their shares together.
-        return self.world.each(n, lambda mine: self.portions.attempt(lambda: share(mine)))
-
-    def _diversity(self, fake: Tensor) -> float:
-        """Mean root-mean-square difference of two pictures of the fixed batch, in grey levels."""
-        small = torch.nn.functional.adaptive_avg_pool2d(fake.float(), 16).flatten(1)
-        distances = torch.nn.functional.pdist(small) / small.shape[1] ** 0.5
-        return float(distances.mean())
-
-    def _overfitting(self, critic: Critic, fake: Tensor) -> float:
-        """(E[D(train)] - E[D(validation)]) / (E[D(train)] - E[D(fake)]).
-
-        0 where there is no validation part, or while the critic cannot tell training pictures from fakes. A critic with
-        batch norm scores by the statistics of a batch, as in training: those that it keeps are of real and fake
-        pictures together, by which it never scored.
-        """
-        n = min(len(self.validation), len(self.training), 256)
-        if not critic.per_picture and n > self.portions.size:
-            n -= n % self.portions.size  # a last portion of one picture has no statistics
-        if n < 2:
-            return 0.0
-        # Evenly spaced: pictures are in the order of their paths, and so of their classes.
-        some, others = (torch.linspace(0, len(part) - 1, n).long() for part in (self.training, self.validation))
-        kept = [buffer.clone() for buffer in critic.buffers()]
-        critic.train(not critic.per_picture)
-        train = self._scores(critic, *self.training.take(some))
-        held_out = self._scores(critic, *self.validation.take(others))
-        made = self._scores(critic, fake[:n], self.label[:n])
-        for buffer, before in zip(critic.buffers(), kept, strict=True):
-            buffer.copy_(before)
-        gap = float(train.mean() - made.mean())
-        if gap < 3 * float((train.var() / n + made.var() / n).sqrt()):
-            return 0.0
-        return float(train.mean() - held_out.mean()) / gap
-
-    def _scores(self, critic: Critic, images: Tensor, label: Tensor) -> Tensor:
-        def score(rows: slice) -> Tensor:
-            with self.compute.autocast():
-                scores = of_pictures(critic(images[rows].float() / 127.5 - 1, label[rows]))
-            return scores.float()
-
-        return self._each(len(images), score)
 
     def _ring(self, values: Mapping[str, float]) -> None:
         self.diversities.append(values["diversity"])

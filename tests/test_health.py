@@ -295,7 +295,7 @@ def test_out_of_memory_while_scoring_halves_its_portions_only(tmp_path: Path, mo
             raise no_memory()
         return to_uint8(pictures)
 
-    monkeypatch.setattr("dfukit.judge.to_uint8", full)
+    monkeypatch.setattr("dfukit.examination.to_uint8", full)
     listening = Listening()
     trained = train(tmp_path, listening, Distance(4.0, 3.0, 2.0, 1.0))
     assert sizes[0] == 64

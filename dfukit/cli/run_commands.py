@@ -170,13 +170,10 @@ def _refuse_extend(extend: str) -> None:
 
 def _refuse_lift(lift: bool, config: RunConfig) -> None:
     """Raises ConfigError, before hours of training, where the experiment after them would be refused."""
-    if lift and config.gan.start_from:
-        from dfukit.errors import ConfigError
+    if lift and config.gan.start_from:  # else nothing heavy is imported for it
+        from dfukit.lift.sources import refuse_first_weights
 
-        raise ConfigError(
-            f"--lift: gan.start_from = {config.gan.start_from}: those weights may have seen the test patients of a "
-            "fold; ask `dfukit lift` about that run"
-        )
+        refuse_first_weights(config.gan)
 
 
 def _create(out: Path, name: str, config: RunConfig, components: tuple[str, ...]) -> RunDir | None:

@@ -20,8 +20,8 @@ PARTS = ("generator", "critic", "loss", "augmentation")
 OWN = (*PARTS, "gan")
 """Sections that a contestant may set; everything else is the same for all."""
 SHARED = ("run", "data", "sample", "score", "metric", "extractor")
-SETTLED = ("steps", "epochs", "budget", "evaluate_every", "patience")
-"""Settings of [gan] that the comparison gives to all: what a contestant or `--set` says of them would not hold."""
+SETTLED = ("gan.steps", "gan.epochs", "gan.budget", "gan.evaluate_every", "gan.patience")
+"""Settings that the comparison gives to all: what a contestant or `--set` says of them would not hold."""
 LONGEST = 200
 """Characters of the name of a file, to which the seed, `.toml` and the like come: most systems allow 255."""
 SHARED_OF_GAN = ("size", "extractor", "evaluate_pictures")
@@ -82,7 +82,7 @@ def _read(text: str, preset: str, shared: Mapping[str, Any]) -> Contestant:
             raise ConfigError(f"contestant {text}: {key} is not a contestant's own; these are preset, {', '.join(OWN)}")
         own[key] = value
     for key in (*own, *shared):
-        if key.removeprefix("gan.") in SETTLED and key.startswith("gan."):
+        if key in SETTLED:
             raise ConfigError(f"{key} is settled by --time and --pictures, for all alike: leave it out")
     file = Path(who) if who.endswith(".toml") else None
     if file and "preset" in configuration.read_toml(file) and not any(part.startswith("preset=") for part in rest):

@@ -35,6 +35,15 @@ VOUCHED = "that the generator saw none of these real pictures is the user's word
 UNKNOWN = "the generator may have seen test patients, which cannot be checked: the difference may be too good"
 
 
+def refuse_first_weights(gan: GanSettings) -> None:
+    """Raises ConfigError for a generator that does not begin with random weights."""
+    if gan.start_from:
+        raise ConfigError(
+            f"gan.start_from = {gan.start_from}: those weights may have seen the test patients of a fold; ask "
+            "`dfukit lift` about that run, or train from random weights (--set gan.start_from=)"
+        )
+
+
 @frozen(eq=False)
 class Synthetic:
     """Synthetic pictures: pixels uint8 [M, S, S, C], labels int64 [M], and paths that name them."""
@@ -86,11 +95,7 @@ class Retrained:
     about: str = RETRAINED
 
     def __attrs_post_init__(self) -> None:
-        if self.config.gan.start_from:
-            raise ConfigError(
-                f"gan.start_from = {self.config.gan.start_from}: those weights may have seen the test patients of a "
-                "fold; ask about that run, or train from random weights (--set gan.start_from=)"
-            )
+        refuse_first_weights(self.config.gan)
 
     def of(self, number: int, fold: Fold) -> Synthetic:
         run = RunDir(self.folder / f"gan-of-fold-{number}")
