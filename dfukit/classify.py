@@ -43,8 +43,9 @@ def compare_arms(
     """Train both arms with one seed and budget, choose one on the validation part, then judge both on the test part.
 
     Writes both classifiers, the chosen one as the run's classifier, predictions.csv and classification.json, whose
-    content comes back. Without samples only the arm "real" is trained. Everything reaches the classifiers at the GAN's
-    size (`image.size`), so that sharpness tells neither the class nor the origin. The ledger names `command`.
+    content comes back. Without samples of both classes only the arm "real" is trained. Everything reaches the
+    classifiers at the GAN's size (`image.size`), so that sharpness tells neither the class nor the origin. The ledger
+    names `command`.
     Raises DataError for parts that cannot be trained on or share a patient, and for classes that are not those of the
     pictures; DivergedError; and WeightsError where pretrained weights are insisted on and not to be had.
     """
@@ -53,7 +54,8 @@ def compare_arms(
     parts = Parts(critic=critic)
     pictures = {part: _pictures(images, getattr(split, part), image) for part in ("train", *JUDGED)}
     arms: dict[str, Pictures | None] = {REAL: None}
-    if samples is not None and len(samples) and config.classify.synthetic_ratio > 0:
+    left_out = _no_synthetic(config, image, samples)
+    if samples is not None and not left_out:
         arms[BOTH] = Pictures(samples.pixels, samples.labels, np.full(len(samples), -1, np.int64))
 
     # Train and calibrate.
@@ -93,6 +95,9 @@ def compare_arms(
     rundir.write_text(folder.predictions, predictions.as_csv(images, indices, about, judged))
     result = _classification(config, folder, images, pictures["test"].groups, about["test"], trained, judged, chosen)
     result["look"] = look.as_table()
+    if left_out:
+        result["arms_left_out"] = {BOTH: left_out}
+        progress.say(f"no classifier of {BOTH.replace('+', ' + ')} pictures: {left_out}")
     rundir.write_json(folder.classification, result)
     for name, reason in result["columns_left_out"].items():
         progress.say(f"no figures by the manifest's column {name}: {reason}")
@@ -103,12 +108,25 @@ def compare_arms(
     return result
 
 
+def _no_synthetic(config: RunConfig, image: ImageSpec, samples: Samples | None) -> str:
+    """Why there is nothing to mix with the real pictures; empty where there is."""
+    if config.classify.synthetic_ratio == 0:
+        return "classify.synthetic_ratio is 0"
+    if samples is None or not len(samples):
+        return "there are no synthetic pictures"
+    present = {image.classes[label] == image.positive for label in np.unique(samples.labels)}
+    if len(present) < 2:
+        lacking = "others" if True in present else str(image.positive)
+        return f"the synthetic set has no pictures of {lacking}, and being synthetic would give the label away"
+    return ""
+
+
 def _pictures(images: ImageSet, index: np.ndarray, image: ImageSpec) -> Pictures:
     return Pictures(Rows(images.at(image.size), index), images.labels[index], images.groups[index])
 
 
 def _likeness(trained: Trained, pictures: Mapping[str, Pictures], compute: Compute) -> dict[str, Tensor]:
-    known = likeness.fit(trained.network, pictures["train"].pixels, pictures["validation"].pixels, compute)
+    known = likeness.fit(trained.network, pictures["train"].pixels, pictures["validation"].pixels, compute.exact())
     return known.as_tensors() if known else {}
 
 
@@ -186,7 +204,7 @@ def _check_classes(image: ImageSpec, images: ImageSet, samples: Samples | None) 
 def _judge(
     trained: Trained, pictures: Mapping[str, Pictures], part: str, image: ImageSpec, compute: Compute, arm: str
 ) -> Judged:
-    logits = fitting.logits(trained.network, pictures[part].pixels, compute)
+    logits = fitting.logits(trained.network, pictures[part].pixels, compute.exact())
     if not np.isfinite(logits).all():
         raise DivergedError(
             f"the classifier trained on {arm} gives {int((~np.isfinite(logits)).sum())} of {len(logits)} pictures of "

@@ -7,7 +7,7 @@ import os
 from contextlib import AbstractContextManager
 
 import torch
-from attrs import frozen
+from attrs import evolve, frozen
 
 from dfukit import hardware
 from dfukit.errors import ConfigError
@@ -26,6 +26,15 @@ class Compute:
         if not self.bf16:
             return contextlib.nullcontext()
         return torch.autocast(self.device.type, torch.bfloat16)
+
+    def exact(self) -> Compute:
+        """The same device in float32, for what is reported."""
+        return evolve(self, bf16=False)
+
+    def repeatable(self) -> AbstractContextManager[object]:
+        """Kernels that give the same numbers again. TF32 only under bfloat16: it would move features by more than the
+        floor of a small set."""
+        return torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=self.bf16)
 
     def memory(self) -> int:
         """Bytes that this process holds on the device, at most so far on a GPU; of the host's memory without one."""

@@ -48,17 +48,15 @@ class Trained:
 
     network: Classifier
     temperature: clinical.Temperature
+    validation_loss: float
+    """Mean binary cross-entropy of the best weights on the validation part, uncalibrated, in float32."""
     validation_losses: Sequence[float]
-    """Mean binary cross-entropy on the validation part after each epoch, uncalibrated."""
+    """The same after each epoch, in the precision of the training."""
     best_epoch: int
     """Counted from 1; 0 where no step was made."""
     steps: int
     stopped: str
     prepared: str
-
-    @property
-    def validation_loss(self) -> float:
-        return self.validation_losses[max(self.best_epoch - 1, 0)]
 
 
 def train(
@@ -78,9 +76,9 @@ def train(
     """Train a classifier on real pictures, or on real and `synthetic` ones mixed at `settings.synthetic_ratio`.
 
     An epoch is one step for each batch of the real training part, whatever the batches hold, so that two runs with
-    and without synthetic pictures make equally many steps and are judged equally often. `report` is handed one table
-    for each step, with "validation_loss" after the last one of an epoch; `say` is told what a user should know. All
-    randomness is a function of (seed, step).
+    and without synthetic pictures may make equally many steps and are judged equally often. `report` is handed one
+    table for each step, with "validation_loss" after the last one of an epoch; `say` is told what a user should know.
+    All randomness is a function of (seed, step).
     Raises DataError for parts that cannot be trained on and DivergedError where the loss is no longer finite.
     """
     batches = Batches(image, settings, training, synthetic, seed)
@@ -158,11 +156,12 @@ def _fit(
 
     network.load_state_dict(best_weights)
     network.eval()
-    final = logits(network, validation.pixels, compute)
+    final = logits(network, validation.pixels, compute.exact())
+    loss_of_best = cross_entropy(final, targets)
     if not losses:
-        losses, stopped = [cross_entropy(final, targets)], "no step was asked for"
+        losses, stopped = [loss_of_best], "no step was asked for"
     temperature = clinical.fit_temperature(final, targets)
-    return Trained(network, temperature, losses, early_stop.best_step, done, stopped, prepared)
+    return Trained(network, temperature, loss_of_best, losses, early_stop.best_step, done, stopped, prepared)
 
 
 def _backward(network: nn.Module, images: Tensor, target: Tensor, portions: Portions, compute: Compute) -> float:
@@ -258,8 +257,8 @@ def logits(network: nn.Module, pixels: Pixels, compute: Compute) -> np.ndarray:
     found = []
     for start in range(0, len(pixels), EVALUATION_BATCH):
         images = as_images(pixels[start : start + EVALUATION_BATCH], compute)
-        with torch.no_grad(), compute.autocast():
-            found.append(network(images).double().cpu().numpy())
+        with torch.no_grad(), compute.autocast(), compute.repeatable():
+            found.append(network(images).cpu().double().numpy())
     return np.concatenate(found) if found else np.empty(0)
 
 

@@ -253,6 +253,8 @@ class Score:
     """The synthetic pictures that an audit objects to."""
     distances: np.ndarray | None = field(default=None, eq=False)
     """Of each synthetic picture [M] to the nearest real one, where the metric measures that; for the manifest."""
+    error: float | None = None
+    """The standard error of the value, where the metric knows it: for the choice of weights while a GAN trains."""
 
 
 @frozen(eq=False)

@@ -100,7 +100,7 @@ def judge(network: Classifier, pixels: Pixels, compute: Compute) -> tuple[np.nda
     """
     with _watched(network) as seen:
         logits = fitting.logits(network, pixels, compute)
-    features = [one.double().cpu().numpy() for one in seen if one is not None]
+    features = [one.cpu().double().numpy() for one in seen if one is not None]
     return logits, np.concatenate(features) if features and len(features) == len(seen) else None
 
 

@@ -273,7 +273,9 @@ def train_gan(
     )
     distance = None
     if len(split.validation) >= MIN_VALIDATION:
-        distance = scoring.stopping_distance(pictures.validation, config, compute, progress, world)
+        distance = scoring.stopping_distance(
+            pictures.validation, config, compute, progress, world, images.groups[split.validation]
+        )
     else:
         progress.say(
             f"{len(split.validation)} validation pictures are too few for a stopping distance: all steps are done"

@@ -124,7 +124,7 @@ def test_the_count_of_patience_starts_anew_with_each_lower_loss(
     monkeypatch: pytest.MonkeyPatch, losses: list[float], epochs: int, best_epoch: int
 ) -> None:
     told = iter(losses)
-    monkeypatch.setattr(fitting, "cross_entropy", lambda *ignored: next(told))
+    monkeypatch.setattr(fitting, "cross_entropy", lambda *ignored: next(told, 0))  # and of the best weights
     settings = ClassifySettings(batch_size=8, epochs=len(losses), patience=2)
     trained, _ = fit(settings, made_up(16), made_up(8, seed=1))
     assert (len(trained.validation_losses), trained.best_epoch) == (epochs, best_epoch)
@@ -298,11 +298,11 @@ class Finished:
         result = compare_arms(
             self.config,
             run,
-            CPU,
+            changed.get("compute", CPU),
             changed.get("images", self.images),
             changed.get("split", self.split),
             changed.get("image", self.image),
-            self.samples if samples else None,
+            changed.get("drawn", self.samples) if samples else None,
             self.critic,
             self.critic_description,
             Silent(),
@@ -500,6 +500,19 @@ def test_without_samples_only_the_real_arm_is_trained(finished: Finished, tmp_pa
     assert run.classifier_weights.read_bytes() == run.real_classifier_weights.read_bytes()
 
 
+def test_samples_that_lack_a_class_leave_the_real_arm_alone_and_the_run_says_so(
+    finished: Finished, tmp_path: Path
+) -> None:
+    others = finished.samples.labels != finished.samples.classes.index("infected")
+    drawn = attrs.evolve(
+        finished.samples, pixels=finished.samples.pixels[others], labels=finished.samples.labels[others]
+    )
+    _, result = finished.compare(tmp_path, drawn=drawn)
+    assert set(result["runs"]) == {"real"}
+    reason = "the synthetic set has no pictures of infected, and being synthetic would give the label away"
+    assert result["arms_left_out"] == {"real+synthetic": reason}
+
+
 # Predicting.
 
 
@@ -527,6 +540,22 @@ def test_a_loaded_classifier_gives_the_scores_of_the_run(finished: Finished, tmp
         "distance",
         "milliseconds",
     }
+
+
+def test_what_was_trained_in_bfloat16_is_judged_in_the_precision_of_its_predictions(
+    finished: Finished, tmp_path: Path
+) -> None:
+    run, result = finished.compare(tmp_path, compute=Compute(torch.device("cpu"), bf16=True))
+    places = finished.split.validation
+    predicted = load_classifier(run.path).predict([np.asarray(finished.images.pixels[place]) for place in places])
+    with run.predictions.open(newline="") as file:
+        written = {
+            row["sha256"]: float(row["calibrated_score"])
+            for row in csv.DictReader(file)
+            if row["part"] == "validation" and row["arm"] == result["chosen"]
+        }
+    expected = [written[finished.images.sha256[place]] for place in places]
+    assert [one.score for one in predicted] == pytest.approx(expected, abs=1e-6)
 
 
 def test_a_picture_in_memory_goes_the_way_of_a_file(finished: Finished, tmp_path: Path) -> None:

@@ -85,13 +85,39 @@ def test_a_calibrated_model_lies_in_the_calibrated_band() -> None:
     assert low <= figures(labels, score, np.arange(160))["ece"]["value"] <= high
 
 
+def test_the_calibrated_band_is_as_wide_as_patients_and_not_pictures_make_it() -> None:
+    labels, score, _ = made_up(40)
+    alone = figures(labels, score, np.arange(40), 1000)["ece"]["calibrated_band"]
+    repeated = figures(np.repeat(labels, 10), np.repeat(score, 10), np.repeat(np.arange(40), 10), 1000)["ece"]
+    pretended = figures(np.repeat(labels, 10), np.repeat(score, 10), np.arange(400), 1000)["ece"]
+    assert repeated["calibrated_band"] == pytest.approx(alone)
+    assert pretended["calibrated_band"][1] < 0.6 * alone[1]
+
+
+def test_patients_of_both_classes_do_not_make_a_calibrated_model_of_a_wrong_one() -> None:
+    groups, labels = np.repeat(np.arange(20), 10), np.arange(200) % 2 == 0
+    error = figures(labels, np.full(200, 0.7) + np.arange(200) * 1e-6, groups)["ece"]
+    assert error["value"] == pytest.approx(0.2, abs=1e-3)
+    assert error["calibrated_band"][1] < error["interval"][0]
+
+
+def test_the_interval_of_the_calibration_error_reaches_to_0_where_a_calibrated_model_may_have_it() -> None:
+    labels, score, groups = made_up()
+    error = figures(labels, 0.3 * score, groups)["ece"]
+    assert error["calibrated_band"][1] < error["value"]
+    assert 0 < error["interval"][0] < error["value"]
+    calibrated = np.random.default_rng(0).random(200) < score
+    error = figures(calibrated, score, np.arange(200))["ece"]
+    assert error["value"] < error["calibrated_band"][1]
+    assert error["interval"][0] == 0
+
+
 def test_an_interval_holds_its_value_and_says_how_many_patients_it_rests_on() -> None:
     labels, score, groups = made_up()
     for name, figure in figures(labels, score, groups).items():
         low, high = figure["interval"]
         assert low < high
-        if name != "ece":  # resampling adds noise to each bin, so its interval lies above the value
-            assert low <= figure["value"] <= high
+        assert low <= figure["value"] <= high, name
         assert figure["patients"] <= len(np.unique(groups))
     assert figures(labels, score, groups)["recall"]["n"] == labels.sum()
 

@@ -10,6 +10,7 @@ from scipy.special import expit, ndtr, ndtri
 
 from dfukit import clinical
 from dfukit.clinical import intervals
+from dfukit.clinical.calibration import calibration_error
 
 SHIFT, WITHIN, BETWEEN, THRESHOLD, SHARE, PREVALENCE = 2.0, 0.75, 0.75, 1.0, 0.4, 0.1
 SPREAD = float(np.hypot(WITHIN, BETWEEN))
@@ -91,6 +92,36 @@ def test_differences_near_1_are_covered(patients: int, first: float, second: flo
 def test_intervals_of_40_patients_cover_the_truth() -> None:
     for name, share in covered(40, 150).items():
         assert 0.90 <= share <= 0.98, (name, share)
+
+
+def covered_calibration(patients: int, slope: float, shift: float, runs: int) -> float:
+    """How often the interval of the calibration error holds that of 200,000 patients.
+
+    Patients as in `covered`; of log-odds `x` that a classifier states, `slope * x + shift` are the true ones.
+    """
+
+    def drawn(rng: np.random.Generator, patients: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        patient = np.repeat(np.arange(patients), rng.integers(1, 6, patients))
+        stated = 1.5 * (rng.normal(0, BETWEEN, patients)[patient] + rng.normal(0, WITHIN, len(patient)))
+        return rng.random(patients)[patient] < expit(slope * stated + shift), expit(stated), patient
+
+    labels, score, _ = drawn(np.random.default_rng(runs), 200_000)
+    truth = float(calibration_error(labels[None], score, np.ones((1, len(score))))[0])
+    hits = 0
+    for seed in range(runs):
+        rng = np.random.default_rng(seed)
+        low, high = clinical.figures(*drawn(rng, patients), rng, 200)["ece"]["interval"]
+        hits += low <= truth <= high
+    return hits / runs
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("patients", [40, 110])
+@pytest.mark.parametrize(("slope", "shift"), [(1, 0), (0.6, 0), (1, 0.7), (0.4, 0.5)])
+def test_calibration_errors_are_covered(patients: int, slope: float, shift: float) -> None:
+    share = covered_calibration(patients, slope, shift, 300)
+    print(f"{patients} patients: calibration error, slope {slope}, shift {shift}: {share:.3f}")
+    assert share >= 0.85
 
 
 def test_wilson_with_many_degrees_of_freedom_is_wilsons() -> None:

@@ -23,7 +23,7 @@ from dfukit.interfaces import View
 from dfukit_fidelity import InceptionScoreSettings, KernelDistanceSettings
 from dfukit_fidelity.frechet import frechet_distance
 from dfukit_fidelity.inception_score import InceptionScore, inception_scores
-from dfukit_fidelity.kernel import KernelDistance, jackknife_error, kernel_distance, subset_distances
+from dfukit_fidelity.kernel import KernelDistance, jackknife, kernel_distance, subset_distances
 
 
 @pytest.fixture
@@ -82,13 +82,32 @@ def test_the_kernel_distance_of_whole_sets_is_torch_fidelitys_on_one_subset_of_a
 def test_the_jackknife_leaves_out_one_patient_of_either_set_at_a_time(rng: np.random.Generator) -> None:
     real, fake = correlated(rng, 25, 16, 0.0), correlated(rng, 20, 16, 0.3)
     groups = np.repeat([3, 5, 11, 12, 20], 5)
-    value, error = jackknife_error(real, fake, groups, unique(fake))
+    found = jackknife(real, fake, groups, unique(fake))
+    assert found is not None
     without_real = np.array([kernel_distance(real[groups != group], fake) for group in np.unique(groups)])
     without_fake = np.array([kernel_distance(real, np.delete(fake, i, axis=0)) for i in range(20)])
-    variance = 4 / 5 * ((without_real - without_real.mean()) ** 2).sum()
-    variance += 19 / 20 * ((without_fake - without_fake.mean()) ** 2).sum()
-    assert value == pytest.approx(kernel_distance(real, fake))
-    assert error == pytest.approx(np.sqrt(variance))
+    of_real = 4 / 5 * ((without_real - without_real.mean()) ** 2).sum()
+    of_fake = 19 / 20 * ((without_fake - without_fake.mean()) ** 2).sum()
+    assert found.value == pytest.approx(kernel_distance(real, fake))
+    assert found.error == pytest.approx(np.sqrt(of_real + of_fake))
+    assert found.degrees == pytest.approx((of_real + of_fake) ** 2 / (of_real**2 / 4 + of_fake**2 / 19))
+    low, high = found.interval(1.0)
+    assert (low, high) == pytest.approx((1 - t.ppf(0.975, found.degrees) * found.error, 2 - low))
+
+
+@pytest.mark.parametrize("groups", [np.zeros(25, int), np.arange(25) == 0])
+def test_of_hardly_more_than_one_patient_a_kernel_distance_has_no_interval(
+    rng: np.random.Generator, groups: np.ndarray
+) -> None:
+    real, fake = correlated(rng, 25, 16, 0.0), correlated(rng, 20, 16, 0.3)
+    metric = KernelDistance(KernelDistanceSettings())
+    for views in (
+        (View(features=real, groups=groups), View(features=fake)),
+        (View(features=fake), View(features=real, groups=groups)),
+    ):
+        score = metric.measure(*views, rng)["kd"]
+        assert score.value == pytest.approx(kernel_distance(*(view.features for view in views)))
+        assert (score.interval, score.reason) == (None, "hardly more than one patient: no interval")
 
 
 def skewed(rng: np.random.Generator, n: int, shift: float, patients: bool = False) -> np.ndarray:

@@ -111,8 +111,19 @@ def test_one_arm_alone_answers_nothing(run: Finished) -> None:
     content = rundir.read_json(run.folder.classification)
     content["difference"] = {"auroc": None}
     content["runs"].pop("real+synthetic")
+    content["arms_left_out"] = {"real+synthetic": "the synthetic set has no pictures of infected"}
     rundir.write_json(run.folder.classification, content)
-    assert "only the classifier without synthetic pictures was trained" in words(run)
+    text = words(run)
+    assert "only the classifier without synthetic pictures was trained" in text
+    assert "The synthetic set has no pictures of infected." in text
+
+
+def test_arms_that_ended_after_other_steps_are_not_said_to_have_made_as_many(run: Finished) -> None:
+    assert "One classifier, one seed, equally many steps" in words(run)
+    content = rundir.read_json(run.folder.classification)
+    content["training"]["real"]["steps"] = 900
+    rundir.write_json(run.folder.classification, content)
+    assert "One classifier, one seed, 900 and 60 steps" in words(run)
 
 
 def test_scores_stand_with_interval_n_and_real_vs_real(text: str) -> None:
@@ -321,6 +332,7 @@ def test_groups_of_near_duplicates_are_not_called_patients(run: Finished) -> Non
     assert "Groups on both sides of the split: 0, checked." in text
     assert re.search(r"No difference can be seen with \d+ test groups", text)
     assert "interval, over groups and not over seeds" in text
+    assert "16 training pictures against those of other groups" in text
 
 
 def decoded(text: str) -> list[np.ndarray]:
@@ -441,6 +453,14 @@ def test_the_model_card_says_what_how_and_for_what(run: Finished) -> None:
         "a high value is bad",
     ):
         assert part in card
+
+
+def test_the_model_card_says_why_a_score_has_no_interval(run: Finished) -> None:
+    scores = rundir.read_json(run.folder.scores)
+    scores["kd[r64]"] |= {"interval": None, "reason": "hardly more than one patient: no interval"}
+    rundir.write_json(run.folder.scores, scores)
+    written(run)
+    assert ", hardly more than one patient: no interval | – |" in run.folder.model_card.read_text("utf-8")
 
 
 def test_tables_of_the_model_card_have_equal_columns_in_every_row(run: Finished) -> None:

@@ -14,7 +14,7 @@ from scoring_parts import Views, noise, pictures, scores_of, with_ours
 
 from dfukit.interfaces import Score, View
 from dfukit.scoring.entries import entry
-from dfukit.scoring.halvings import HALVINGS, Halved, halvings
+from dfukit.scoring.halvings import HALVINGS, Halved, degrees_of, halvings
 
 
 @pytest.fixture(autouse=True)
@@ -138,10 +138,31 @@ def test_halves_share_no_picture_and_meet_as_many_fakes_or_half_of_the_fakes() -
         assert (len(set(one.equal)), len(set(one.half))) == (20, 50)
 
 
-def test_the_margin_of_halvings_is_students() -> None:
+@pytest.mark.parametrize(("patients", "degrees"), [(None, 9), (40, 9), (4, 3), (2, 1)])
+def test_the_margin_of_halvings_is_students_with_the_patients_there_are(patients: int | None, degrees: int) -> None:
+    groups = None if patients is None else np.arange(40) % patients
+    assert degrees_of(View(features=np.zeros((40, 2)), groups=groups)) == degrees
     spread = np.random.default_rng(0).normal(size=HALVINGS)
-    expected = t.ppf(0.975, HALVINGS - 1) * spread.std(ddof=1)
-    assert Halved(5, spread=spread.tolist()).margin == pytest.approx(expected, rel=1e-6)
+    expected = t.ppf(0.975, degrees) * spread.std(ddof=1)
+    assert Halved(5, degrees, spread=spread.tolist()).margin == pytest.approx(expected, rel=1e-6)
+
+
+def test_pictures_of_one_patient_are_not_halved_and_the_entry_says_so() -> None:
+    one = colours(REAL, FAKE, "fd", "kd", groups={"train": np.zeros(len(REAL), np.int64)})
+    for name, reason in (
+        ("fd[colour]", "one patient only: no halves to compare"),
+        ("kd[colour]", "hardly more than one patient: no interval"),
+    ):
+        found = one[name]
+        assert found["value"] is not None
+        assert (found["interval"], found["real_vs_real"], found["reason"]) == (None, None, reason)
+        assert "floor" not in found
+
+
+def test_too_few_pictures_to_be_halved_say_so() -> None:
+    entry = colours(pictures(0, 16), pictures(1, 40), "fd")["fd[colour]"]
+    assert entry["value"] is not None
+    assert entry["reason"] == "no halves to compare, which would have 8 pictures, fewer than 10"
 
 
 def test_a_metric_that_fails_is_null_and_has_no_classes() -> None:

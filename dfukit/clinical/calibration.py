@@ -63,12 +63,19 @@ def calibration_error(labels: np.ndarray, score: np.ndarray, weights: np.ndarray
     return np.asarray(np.abs(gap).sum(1) / weights.sum(1))
 
 
-def calibrated_band(score: np.ndarray, rng: np.random.Generator, resamples: int) -> list[float]:
-    """Where the calibration error of a perfectly calibrated model with these scores lies 95 times of 100."""
-    block = max(1, BLOCK // len(score))
+def calibrated_band(
+    labels: np.ndarray, score: np.ndarray, patient: np.ndarray, rng: np.random.Generator, resamples: int
+) -> list[float]:
+    """Where the calibration error of a perfectly calibrated model with these scores lies 95 times of 100.
+
+    All [N]. The pictures that a patient has of a class get other labels by one throw of the die: a throw for each would
+    make the band too narrow where patients have one class.
+    """
+    thrown = np.unique(2 * patient + labels, return_inverse=True)[1].reshape(-1)
+    block, throws = max(1, BLOCK // len(score)), int(thrown.max()) + 1
     draws = []
     for start in range(0, resamples, block):
         count = min(block, resamples - start)
-        labels = rng.random((count, len(score))) < score
-        draws.append(calibration_error(labels, score, np.ones((count, len(score)))))
+        drawn = rng.random((count, throws))[:, thrown] < score
+        draws.append(calibration_error(drawn, score, np.ones((count, len(score)))))
     return [float(bound) for bound in np.percentile(np.concatenate(draws), LEVELS)]

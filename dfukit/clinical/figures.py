@@ -32,8 +32,9 @@ def figures(
 
     Each is {"value", "interval": 95% over patients, "n": pictures behind it, "patients"}; value and interval are None
     with a "reason" where they mean nothing. Shares have Wilson's interval with an effective size, the AUROC one on the
-    logit scale, the others the percentile bootstrap (see `intervals`). "ece" adds "calibrated_band": where a perfectly
-    calibrated model with these scores would come out 95 times of 100.
+    logit scale, the calibration error one that reaches to 0 where it is no larger than that of a perfectly calibrated
+    model, the others the percentile bootstrap (see `intervals`). "ece" adds "calibrated_band": where such a model with
+    these scores would come out 95 times of 100.
     Raises DataError for labels that are not bool and scores that are not probabilities.
     """
     scored = Scored.of(labels, score, groups)
@@ -56,7 +57,9 @@ def figures(
         intervals.percentile(draws["f1"], scored.patients) if len(concerned) else Interval(None, REASONS["f1"]),
         concerned,
     )
-    found["ece"]["calibrated_band"] = calibrated_band(scored.score, rng, resamples)
+    band = calibrated_band(scored.labels, scored.score, scored.patient, rng, resamples)
+    interval = intervals.calibration_error(values["ece"], draws["ece"], scored.patients, band)
+    found["ece"] = {**figure(values["ece"], interval, scored), "calibrated_band": band}
     return {name: (shares | found)[name] for name in FIGURES}
 
 

@@ -128,6 +128,23 @@ def difference(value: float, draws: np.ndarray, patients: int, fewest: int) -> I
     return Interval([max(-1.0, value - half), min(1.0, value + half)])
 
 
+def calibration_error(value: float, draws: np.ndarray, patients: int, calibrated: list[float]) -> Interval:
+    """Interval of a calibration error, from its values [R] in resamples of the patients.
+
+    Chance alone opens gaps between scores and labels, all of which count: the error of a sample lies above that of the
+    population, and those of its resamples above its own by as much again. So the lower end is Student's t times the
+    standard error below the value less that bias, and 0 where the value is no larger than the upper end of the band of
+    a perfectly `calibrated` model; the upper end is as far above the value.
+    """
+    if patients < 2:
+        return NO_INTERVAL
+    if not moved(draws):
+        return NOT_MOVED
+    reach = student(patients - 1) * standard_error(draws, patients)
+    low = 0.0 if value <= calibrated[1] else max(0.0, 2 * value - float(draws.mean()) - reach)
+    return Interval([low, min(1.0, value + reach)])
+
+
 def percentile(draws: np.ndarray, patients: int) -> Interval:
     """The percentile bootstrap, for what has no better method here; it covers a little too seldom with few.
 

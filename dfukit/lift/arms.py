@@ -121,7 +121,7 @@ def train(
     )
 
     def scores(pictures: Pictures) -> np.ndarray:
-        logits = fitting.logits(trained.network, pictures.pixels, compute)
+        logits = fitting.logits(trained.network, pictures.pixels, compute.exact())
         if not np.isfinite(logits).all():
             raise DivergedError(
                 f"arm {arm.name}: {int((~np.isfinite(logits)).sum())} of {len(logits)} scores are not finite numbers: "

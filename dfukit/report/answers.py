@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -61,8 +61,11 @@ class Confusion:
     true_negative: int
 
 
-def verdict(facts: Facts, classes: Sequence[str], who: str) -> Verdict:
-    """What the AUROC of the two arms says; `who` the test part consists of: "patient" or "group"."""
+def verdict(facts: Facts, classes: Sequence[str], who: str, clean: Callable[[str], str]) -> Verdict:
+    """What the AUROC of the two arms says; `who` the test part consists of: "patient" or "group".
+
+    `clean` goes over texts of the run.
+    """
     if facts.classification is None:
         why = (
             f"there is one class only ({classes[0]}), so no classifier was trained"
@@ -72,7 +75,11 @@ def verdict(facts: Facts, classes: Sequence[str], who: str) -> Verdict:
         return Verdict("none", f"This run cannot say: {why}.", "")
     difference: Table | None = (facts.classification.get("difference") or {}).get("auroc")
     if difference is None:
-        return Verdict("none", "This run cannot say: only the classifier without synthetic pictures was trained.", "")
+        why = clean("; ".join(map(str, (facts.classification.get("arms_left_out") or {}).values())))
+        detail = f"{why[:1].upper()}{why[1:]}." if why else ""
+        return Verdict(
+            "none", "This run cannot say: only the classifier without synthetic pictures was trained.", detail
+        )
     value, bounds = difference.get("value"), difference.get("interval")
     tested = f"{plural(difference.get('patients', 0), f'test {who}')} ({plural(difference.get('n', 0), 'picture')})"
     if value is None or bounds is None:
@@ -91,6 +98,12 @@ def verdict(facts: Facts, classes: Sequence[str], who: str) -> Verdict:
     if not any(_beats_chance(run) for run in facts.classification["runs"].values()):
         detail += " Neither classifier can be told from guessing (AUROC 0.5), so this says little about the pictures."
     return Verdict("open", f"No difference can be seen with {tested}.", detail)
+
+
+def steps(classification: Table | None) -> str:
+    """How many steps the arms made, in words: each ends by its own patience."""
+    made = [one["steps"] for one in (classification or {}).get("training", {}).values() if "steps" in one]
+    return "equally many steps" if len(set(made)) < 2 else f"{' and '.join(count(one) for one in made)} steps"
 
 
 def _beats_chance(run: Table) -> bool:

@@ -106,6 +106,10 @@ def _common(
 ) -> dict[str, Any]:
     drawn = "drawn" if images.phantom else "real"
     who = "patient" if images.patients_known else "group"
+
+    def clean_of_whom(text: str) -> str:
+        return clean(text).replace("patient", who)
+
     alarms = [
         f"{event.get('alarm', 'alarm')} at step {event.get('step', '?')}: {event.get('text', '')}"
         for event in facts.of_phase("alarm")
@@ -124,16 +128,17 @@ def _common(
         "components": [(slot.replace("_", " "), getattr(config, slot)) for slot in SLOTS],
         "citations": citations(config, facts),
         "facts": facts,
-        "verdict": answers.verdict(facts, images.classes, who),
+        "verdict": answers.verdict(facts, images.classes, who, clean),
         "arms": answers.arms(facts.classification),
+        "steps_made": answers.steps(facts.classification),
         "figures": answers.rows(facts.classification, who),
         "chosen": (facts.classification or {}).get("chosen"),
         "classification": facts.classification,
-        "scores": read_scores(facts.scores, registry.load(), clean),
+        "scores": read_scores(facts.scores, registry.load(), clean_of_whom),
         "copying": copies.verdict(facts, clean),
         "release_line": copies.release_line(facts.release, clean),
         "checks": [(check.passed, clean(check.text)) for check in facts.release.checks] if facts.release else [],
-        "audit": copies.audit(facts, clean, drawn),
+        "audit": copies.audit(facts, clean_of_whom, drawn),
         "marks": marks,
         "parts": parts(images, split),
         "leak": leak(images, split),

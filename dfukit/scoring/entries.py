@@ -16,13 +16,21 @@ from dfukit.scoring.halvings import Halved
 Entry = dict[str, Any]
 
 BELOW_FLOOR = "below the measurement floor at this n"
+SOME_UNDEFINED = "undefined on some halves: nothing to compare with"
 ABOVE_REAL = "above what real halves give"
 
 
-def entry(score: Score, metric: Metric, halved: Halved | None = None, held_out: Score | None = None) -> Entry:
-    """`held_out` is the figure of held-out real pictures, the reference of metrics that have no halves."""
+def entry(
+    score: Score,
+    metric: Metric,
+    halved: Halved | None = None,
+    held_out: Score | None = None,
+    unhalved: str | None = None,
+) -> Entry:
+    """`held_out` is the figure of held-out real pictures, the reference of metrics that have no halves; `unhalved` says
+    why there are none of a metric that has."""
     score = finite(score)
-    value, interval, reference = score.value, score.interval, score.real_vs_real
+    value, interval, reference, reason = score.value, score.interval, score.real_vs_real, score.reason
     if reference is None and held_out is not None:
         reference = finite(held_out).value
     made: Entry = {"better": metric.better}
@@ -35,9 +43,11 @@ def entry(score: Score, metric: Metric, halved: Halved | None = None, held_out: 
         elif metric.better == "higher" and at_half > floor[1]:
             made["note"] = ABOVE_REAL
         reference = float(np.median(halved.floors)) if reference is None else reference
-        if interval is None and value is not None:
+        if interval is None and value is not None and reason is None:
             low, high = metric.bounds
             interval = (max(low, value - halved.margin), min(high, value + halved.margin))
+    elif halved is not None or unhalved is not None:
+        reason = reason or unhalved or SOME_UNDEFINED
     return {
         **{key: _json(more) for key, more in score.details.items()},
         **made,
@@ -45,7 +55,7 @@ def entry(score: Score, metric: Metric, halved: Halved | None = None, held_out: 
         "n": [int(n) for n in score.n],
         "interval": [float(end) for end in interval] if interval is not None and value is not None else None,
         "real_vs_real": None if reference is None else float(reference),
-        "reason": score.reason,
+        "reason": reason,
     }
 
 

@@ -55,11 +55,9 @@ def build_extractor(registry: Registry, name: str, settings: Settings) -> Extrac
 def extract(extractor: Extractor, pixels: np.ndarray, compute: Compute) -> dict[str, np.ndarray]:
     """What an extractor on the device of `compute` makes of pictures uint8 [N, S, S, 3], in float64."""
     images = torch.from_numpy(np.ascontiguousarray(pixels.transpose(0, 3, 1, 2))).to(compute.device)
-    # TF32 would move features by more than the floor of a small set; autotuned kernels would make them unrepeatable.
-    exact = torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=compute.bf16)
-    with torch.inference_mode(), compute.autocast(), exact:
+    with torch.inference_mode(), compute.autocast(), compute.repeatable():
         outputs = extractor(images)
-    return {name: values.double().cpu().numpy() for name, values in outputs.items()}
+    return {name: values.cpu().double().numpy() for name, values in outputs.items()}
 
 
 class Extractors:

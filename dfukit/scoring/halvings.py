@@ -7,12 +7,11 @@ from collections.abc import Iterator
 import numpy as np
 from attrs import field, frozen
 
+from dfukit.clinical.intervals import student
 from dfukit.interfaces import View
 
 HALVINGS = 10
 """Random halvings behind a real-against-real value and an interval."""
-STUDENT_95 = 2.262157
-"""The 97.5% quantile of Student's t with HALVINGS - 1 degrees of freedom."""
 
 
 @frozen(eq=False)
@@ -31,14 +30,29 @@ class Halving:
 
 
 def halvings(real: View, fake: View, smallest: int, rng: np.random.Generator) -> Iterator[Halving]:
-    """HALVINGS random halvings, by patient where they are known; none where a half has fewer than `smallest`."""
+    """HALVINGS random halvings, by patient where they are known; none where there is an `obstacle`."""
+    if obstacle(real, fake, smallest) is not None:
+        return
     half = real.n // 2
     n = min(half, fake.n)
-    if n < smallest:
-        return
     for _ in range(HALVINGS):
         order, fakes = _by_group(real, rng), rng.permutation(fake.n)
         yield Halving(order[:n], order[-n:], fakes[:n], order[:half], fakes[: max(fake.n // 2, 2)])
+
+
+def obstacle(real: View, fake: View, smallest: int) -> str | None:
+    """Why the real pictures cannot be halved: a half has fewer than `smallest`, or shows one patient alone."""
+    n = min(real.n // 2, fake.n)
+    if n < smallest:
+        return f"no halves to compare, which would have {n} pictures, fewer than {smallest}"
+    if real.groups is not None and degrees_of(real) < 1:
+        return "one patient only: no halves to compare"
+    return None
+
+
+def degrees_of(real: View) -> int:
+    """Degrees of freedom of what varies between halvings."""
+    return min(HALVINGS, real.n if real.groups is None else len(np.unique(real.groups))) - 1
 
 
 def _by_group(view: View, rng: np.random.Generator) -> np.ndarray:
@@ -54,6 +68,7 @@ class Halved:
     """The values of one figure over the halvings, `n` pictures in a half."""
 
     n: int
+    degrees: int = HALVINGS - 1
     floors: list[float] = field(factory=list)
     """One half against the other."""
     fakes: list[float] = field(factory=list)
@@ -69,4 +84,4 @@ class Halved:
     @property
     def margin(self) -> float:
         """Half the width of the interval. Deleting halves of both sets spreads a figure as sampling them whole does."""
-        return STUDENT_95 * float(np.std(self.spread, ddof=1))
+        return student(self.degrees) * float(np.std(self.spread, ddof=1))

@@ -21,9 +21,6 @@ from dfukit.rows import Pixels
 from dfukit.scoring.extraction import BATCH, BEST, choose_extractor, extract
 from dfukit.world import ALONE, World
 
-NORMAL_95 = 1.959964
-"""Half the width of a 95% interval in standard errors."""
-
 
 class StoppingDistance:
     """A distance of synthetic pictures to the validation part, whose features are extracted once.
@@ -41,6 +38,7 @@ class StoppingDistance:
         step: Step,
         world: World = ALONE,
         note: Callable[[str], None] = lambda text: None,
+        groups: np.ndarray | None = None,
     ) -> None:
         self._metric: Metric = chosen.build()
         self._portions = Portions(BATCH, "scoring", note, world)
@@ -48,7 +46,7 @@ class StoppingDistance:
         """`fid`, or `kd[<extractor>]`."""
         self._key, self._compute, self._step, self._world = chosen.name, compute, step, world
         self._extractor = extractor.to(compute.device)
-        self._validation = validation
+        self._validation, self._groups = validation, groups
 
     def measure(self, fake: np.ndarray) -> tuple[float, float]:
         """The distance of pictures uint8 [N, S, S, 3] and its standard error, 0 where the metric knows none.
@@ -59,14 +57,13 @@ class StoppingDistance:
         score = self._metric.measure(self._real, self._view(fake), rng)[self._key]
         if score.value is None:
             return math.inf, 0.0
-        low, high = score.interval or (score.value, score.value)
-        return score.value, (high - low) / (2 * NORMAL_95)
+        return score.value, score.error or 0.0
 
     @cached_property
     def _real(self) -> View:
-        return self._view(self._validation)
+        return self._view(self._validation, self._groups)
 
-    def _view(self, pixels: Pixels) -> View:
+    def _view(self, pixels: Pixels, groups: np.ndarray | None = None) -> View:
         def features(rows: range) -> Tensor:
             batches = [
                 extract(self._extractor, pixels[some.start : some.stop], self._compute)["features"]
@@ -75,13 +72,18 @@ class StoppingDistance:
             return torch.from_numpy(np.concatenate(batches))
 
         attempted = self._world.each(len(pixels), lambda rows: self._portions.attempt(lambda: features(rows)))
-        return View(features=attempted.numpy())
+        return View(features=attempted.numpy(), groups=groups)
 
 
 def stopping_distance(
-    validation: Pixels, config: RunConfig, compute: Compute, progress: Progress, world: World = ALONE
+    validation: Pixels,
+    config: RunConfig,
+    compute: Compute,
+    progress: Progress,
+    world: World = ALONE,
+    groups: np.ndarray | None = None,
 ) -> StoppingDistance:
-    """The stopping distance to the validation pictures uint8 [N, S, S, 3].
+    """The stopping distance to the validation pictures uint8 [N, S, S, 3], of the patients `groups` [N].
 
     FID where `gan.extractor` asks for inception and it can be had, else the unbiased kernel distance on whatever
     extractor is at hand, said in the log. Several processes share the extraction. bfloat16 is allowed here: no
@@ -92,6 +94,6 @@ def stopping_distance(
     name, extractor, line = choose_extractor(registry, asked, config.extractors)
     chosen = registry.choose("metric", "fid" if asked == name == BEST else "kd", {})
     step = Step(config.run.seed, 0)
-    distance = StoppingDistance(chosen, name, extractor, validation, compute, step, world, progress.say)
+    distance = StoppingDistance(chosen, name, extractor, validation, compute, step, world, progress.say, groups)
     progress.say(f"stopping distance: {distance.name} to {len(validation)} validation pictures; {line}")
     return distance

@@ -9,7 +9,7 @@ import numpy as np
 from dfukit.errors import PluginError
 from dfukit.interfaces import Score, View
 from dfukit.scoring.entries import Entry, audited, entry, finite, without
-from dfukit.scoring.halvings import Halved
+from dfukit.scoring.halvings import Halved, degrees_of, obstacle
 from dfukit.scoring.plan import Task
 
 MIN_PICTURES = 10
@@ -52,7 +52,7 @@ class Trial:
             if self._fake.n // 2 != one.n and any(score.interval is None for score in self._scores.values()):
                 spread = self._call(half_real(), half())
             for name in floor:
-                halved = self._halved.setdefault(name, Halved(one.n))
+                halved = self._halved.setdefault(name, Halved(one.n, degrees_of(self._real)))
                 lists = (halved.floors, halved.fakes, halved.spread)
                 for values, scores in zip(lists, (floor, fakes, spread), strict=True):
                     if name in scores and (value := finite(scores[name]).value) is not None:
@@ -72,8 +72,9 @@ class Trial:
             }
         if metric.audit:
             return {name: audited(score, metric, *names) for name, score in self._scores.items()}
+        why = obstacle(self._real, self._fake, MIN_PICTURES) if metric.floor else None
         return {
-            name: entry(score, metric, self._halved.get(name), self._reference.get(name))
+            name: entry(score, metric, self._halved.get(name), self._reference.get(name), why)
             for name, score in self._scores.items()
         }
 

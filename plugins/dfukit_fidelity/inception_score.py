@@ -34,7 +34,8 @@ def inception_scores(logits: np.ndarray, splits: int) -> np.ndarray:
 
 class InceptionScore(Metric):
     """Mean over the splits; the interval is that of the mean, by Student's t. No comparison with the real set is in it:
-    the real set's own score stands beside it. It grows with the number of pictures, up to the number in a split.
+    the real set's own score stands beside it, of as many pictures where it has them. It grows with the number of
+    pictures, up to the number in a split.
 
     In 1,000 simulations of 100, 300 and 1,000 pictures in 10 splits the interval covers the mean of the figure in 94 to
     97% of cases.
@@ -61,5 +62,6 @@ class InceptionScore(Metric):
             student = float(stdtrit(self._splits - 1, 0.975))
             margin = student * float(scores.std(ddof=1)) / np.sqrt(self._splits)
             interval = (value - margin, value + margin)
-        own = float(inception_scores(real.logits, self._splits).mean())
+        beside = real.logits[rng.permutation(real.n)[: fake.n]] if real.n > fake.n else real.logits
+        own = float(inception_scores(beside, self._splits).mean())
         return {"inception_score": Score(value, n, interval, real_vs_real=own)}
