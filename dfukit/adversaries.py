@@ -11,14 +11,14 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from dfukit import average, schedule
-from dfukit.component import ImageSpec
+from dfukit.component import Chosen, ImageSpec
 from dfukit.config import RunConfig
 from dfukit.descent import Descent, Terms, finite, scalars
 from dfukit.device import Compute
-from dfukit.errors import ConfigError
+from dfukit.errors import ConfigError, PluginError
 from dfukit.health import Health
 from dfukit.interfaces import Augmentation, Batch, Critic, Generator, Loss, Scorer, Step
-from dfukit.pairing import check_finite, check_pair
+from dfukit.pairing import check_augmentation, check_finite, check_pair
 from dfukit.portions import Portions
 from dfukit.replay import BEFORE, Replay
 from dfukit.resident import DevicePictures
@@ -76,19 +76,25 @@ class Adversaries:
         _set_rate(self.of_generator.optimiser, settings.lr_generator * rate)
 
         # Critic steps.
-        self.critic.requires_grad_(True)
+        self.let_critic_learn(True)
         for repeat in range(self.loss.critic_steps):
             of_critic = self.of_critic.step(step.turn(f"critic {repeat}"), self._critic_terms)
             self.augmentation.observe(finite(of_critic))
 
         # Generator step.
-        self.critic.requires_grad_(False)
+        self.let_critic_learn(False)
         of_generator = self.of_generator.step(step.turn("generator"), self._generator_terms)
 
         # Average the generator.
         average.move(self.averaged, self.generator, schedule.averaging(settings, done))
         self.health.end_step()
         return of_critic, of_generator
+
+    def let_critic_learn(self, learns: bool) -> None:
+        """Take gradients of the critic's parameters, or none; those that its component froze stay frozen."""
+        for group in self.of_critic.optimiser.param_groups:
+            for parameter in group["params"]:
+                parameter.requires_grad_(learns)
 
     def _critic_terms(self, turn: Step, n: int) -> Terms:
         with torch.no_grad():
@@ -143,8 +149,8 @@ def build(
     """New networks of random weights, in train mode; `real` are the pictures that they learn from, and `note` is told
     what a person should know.
 
-    Raises ConfigError for components that cannot train together, and PluginError for a generator without finite
-    numbers.
+    Parameters that a component froze when it was built stay as they are. Raises ConfigError for components that cannot
+    train together, and PluginError for a generator without finite numbers or a network without a parameter to train.
     """
     settings, device, seed = config.gan, compute.device, config.run.seed
     torch.manual_seed(Step(seed, 0).seed_of("initial weights"))
@@ -155,6 +161,7 @@ def build(
     loss: Loss = config.loss.build(image)
     check_pair(config, loss, critic)
     augmentation: Augmentation = config.augmentation.build(image)
+    check_augmentation(config.augmentation, augmentation)
     batch_size = min(settings.batch_size, len(real))
     if batch_size < world.size:
         raise ConfigError(f"gan.batch_size must be at least the number of processes, {world.size}, got {batch_size}")
@@ -164,8 +171,11 @@ def build(
     capturable = all(part.capturable for part in (generator, critic, loss, augmentation))
     replayed = config.run.graphs and capturable and device.type == "cuda" and real.resident
 
-    def descent(network: nn.Module, rate: float) -> Descent:
-        optimiser = torch.optim.Adam(network.parameters(), rate, (settings.beta1, settings.beta2), fused=True)
+    def descent(network: nn.Module, chosen: Chosen, rate: float) -> Descent:
+        learning = [parameter for parameter in network.parameters() if parameter.requires_grad]
+        if not learning:
+            raise PluginError(f"{chosen} has no parameter that can be trained: freeze fewer of them")
+        optimiser = torch.optim.Adam(learning, rate, (settings.beta1, settings.beta2), fused=True)
         replay = Replay(device, note) if replayed else None
         return Descent(network, optimiser, batch_size, portions, health, world, parts, replay)
 
@@ -182,8 +192,8 @@ def build(
         augmentation=augmentation,
         health=health,
         portions=portions,
-        of_generator=descent(generator, settings.lr_generator),
-        of_critic=descent(critic, settings.lr_critic),
+        of_generator=descent(generator, config.generator, settings.lr_generator),
+        of_critic=descent(critic, config.critic, settings.lr_critic),
         flips=settings.flips,
     )
 

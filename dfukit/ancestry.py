@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Sequence
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 from attrs import frozen
@@ -51,7 +54,8 @@ def ancestors(start_from: str) -> list[RunDir]:
 
 def check(config: RunConfig, images: ImageSet, split: Split, progress: Progress) -> None:
     """Raise DataError where pictures of the validation or test part are, byte for byte, among those that the first
-    weights learnt from."""
+    weights learnt from, or their patients are. In another data folder patients may be called alike by chance: they are
+    warned of."""
     for run in ancestors(config.gan.start_from):
         if not run.split.is_file():
             progress.say(
@@ -59,20 +63,46 @@ def check(config: RunConfig, images: ImageSet, split: Split, progress: Progress)
                 "validation and test part cannot be told"
             )
             continue
-        rows, shared = read_table(run.split), []
+        rows, shared, namesakes = read_table(run.split), list[str](), set[str]()
         for part, learnt in LEARNT.items():
-            known = {row["sha256"]: row["path"] for row in rows if row["part"] in learnt}
-            shared += [
-                f"{images.paths[i]} is {known[images.sha256[i]]}"
-                for i in getattr(split, part)
-                if images.sha256[i] in known
-            ]
+            before = [row for row in rows if row["part"] in learnt]
+            known = {row["sha256"]: row["path"] for row in before}
+            index = getattr(split, part)
+            shared += [f"{images.paths[i]} is {known[images.sha256[i]]}" for i in index if images.sha256[i] in known]
+            namesakes |= {row["patient"] for row in before} & {images.patients[images.groups[i]] for i in index}
         if shared:
-            some = ", ".join(shared[:NAMED]) + " and so on" * (len(shared) > NAMED)
-            raise DataError(
-                f"gan.start_from: {run.path} learnt from {len(shared)} pictures of this run's validation and test part "
-                f"({some}): leave them out, or give the data settings of that run (data.split_seed, the shares)"
-            )
+            _refuse(run, "pictures", shared)
+        # Drawn patients are numbered alike, whoever they are.
+        if not namesakes or not images.patients_known or images.phantom:
+            continue
+        if _same_folder(run, config):
+            _refuse(run, "patients", sorted(namesakes))
+        progress.say(
+            f"warning: {len(namesakes)} patients of this run's validation and test part are called like patients that "
+            f"{run.path} learnt from ({_some(sorted(namesakes))}): if they are the same, leave them out"
+        )
+
+
+def _refuse(run: RunDir, what: str, shared: Sequence[str]) -> NoReturn:
+    raise DataError(
+        f"gan.start_from: {run.path} learnt from {len(shared)} {what} of this run's validation and test part "
+        f"({_some(shared)}): leave out all pictures of these patients, or give the data settings of that run "
+        "(data.split_seed, the shares)"
+    )
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:NAMED]) + " and so on" * (len(names) > NAMED)
+
+
+def _same_folder(run: RunDir, config: RunConfig) -> bool:
+    """Whether an earlier run read the data folder of this one."""
+    try:
+        path = str(read_toml(run.config).get("data", {}).get("path", ""))
+    except ConfigError:
+        return False
+    here, there = (os.path.realpath(os.path.expanduser(one)) for one in (config.data.path, path))
+    return bool(path) and here == there
 
 
 def earlier(config: RunConfig, images: ImageSet, split: Split, progress: Progress) -> Earlier:

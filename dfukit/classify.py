@@ -17,6 +17,7 @@ from dfukit.errors import DataError, DivergedError, WeightsError
 from dfukit.fitting import Pictures, Trained
 from dfukit.images import ImageSet, Split, check_apart
 from dfukit.interfaces import Critic, Parts
+from dfukit.pairing import check_classifier_augmentation
 from dfukit.predictions import About
 from dfukit.progress import Progress
 from dfukit.rows import Rows
@@ -51,6 +52,7 @@ def compare_arms(
     """
     _check_classes(image, images, samples)
     check_apart(images, split)
+    check_classifier_augmentation(config.classifier_augmentation, config.classifier_augmentation.build(image))
     parts = Parts(critic=critic)
     pictures = {part: _pictures(images, getattr(split, part), image) for part in ("train", *JUDGED)}
     arms: dict[str, Pictures | None] = {REAL: None}

@@ -13,8 +13,8 @@ from attrs import field, frozen
 
 from dfukit import settings as s
 from dfukit.component import Chosen
-from dfukit.errors import ConfigError
-from dfukit.registry import Registry
+from dfukit.errors import ConfigError, DfukitError, PluginError
+from dfukit.registry import Offer, Registry
 from dfukit.sections import (
     SECTIONS,
     ClassifySettings,
@@ -37,6 +37,8 @@ SLOTS: dict[str, tuple[str, str]] = {
     "classifier": ("classifier", "effv2s_lstm"),
     "classifier_augmentation": ("augmentation", "wound"),
 }
+SUGGESTING = ("generator", "critic", "loss", "augmentation", "classifier")
+"""Slots whose components suggest something; what the first suggests counts most."""
 PRESETS = ("smoke", "demo", "standard", "reference")
 
 
@@ -93,7 +95,7 @@ def resolve(
 
     `flags` is a nested table like the file's, `settings` a flat one: {"gan.batch_size": 32}. A preset tunes the
     components that it names and never chooses them; [gan.NAME] holds what of [gan] is meant for the generator NAME
-    alone. Raises ConfigError naming the key.
+    alone. Raises ConfigError naming the key, or PluginError where the value is what a component suggests.
     """
     told = _layers(file, flags or {}, nest(settings or {}))
     preset = preset or _last(told, "preset") or ("standard" if _data_path(told) else "demo")
@@ -107,6 +109,22 @@ def resolve(
     layers = [(label, _tuned_for(table, names["generator"], generators)) for label, table in layers]
 
     merged, origins = _merge(layers, names)
+    try:
+        config = _built(registry, preset, names, merged, origins)
+    except ConfigError as error:
+        raise _blamed(error, registry, names, origins) from None
+    _check_together(config)
+    return config
+
+
+def _built(
+    registry: Registry,
+    preset: str,
+    names: Mapping[str, str],
+    merged: Mapping[str, dict[str, Any]],
+    origins: Mapping[str, str],
+) -> RunConfig:
+    """The configuration of merged tables. Raises ConfigError that begins with the key where one is wrong."""
     known = (*SECTIONS, *SLOTS, "metric", "extractor")
     for section in merged:
         if section not in known:
@@ -131,7 +149,7 @@ def resolve(
                 registry.find("extractor", name)
             except ConfigError as error:
                 raise ConfigError(f"{section}.extractor: {error}") from None
-    config = RunConfig(
+    return RunConfig(
         preset=preset,
         **sections,
         **slots,
@@ -139,8 +157,23 @@ def resolve(
         extractors=merged.get("extractor", {}),
         origins=origins,
     )
-    _check_together(config)
-    return config
+
+
+def _blamed(
+    error: ConfigError, registry: Registry, names: Mapping[str, str], origins: Mapping[str, str]
+) -> DfukitError:
+    """The error, or one that names the package where the key that it begins with was suggested."""
+    key = str(error).partition(" ")[0].rstrip(":")
+    origin = next((origin for known, origin in origins.items() if f"{known}.".startswith(f"{key}.")), "")
+    for slot in SUGGESTING:
+        offer = registry.find(SLOTS[slot][0], names[slot])
+        if offer.component.suggests and origin == _suggested_by(offer):
+            return _wrongly_suggested(slot, offer, error)
+    return error
+
+
+def _wrongly_suggested(slot: str, offer: Offer, error: ConfigError) -> PluginError:
+    return PluginError(f"{slot} {offer.component.name} of {offer.source} suggests what cannot be: {error}")
 
 
 def refuse_with_resume(given: Sequence[str]) -> None:
@@ -231,20 +264,28 @@ def _suggestions(registry: Registry, names: dict[str, str], named: Mapping[str, 
     """What the chosen components suggest; `names` takes on the components suggested for slots that nobody named."""
     usual, unusual = list[Layer](), list[Layer]()
     settled = set(named)
-    for slot in ("generator", "critic", "loss", "augmentation", "classifier"):
-        component = registry.find(SLOTS[slot][0], names[slot]).component
-        table = copy.deepcopy({key: dict(values) for key, values in component.suggests.items()})
+    for slot in SUGGESTING:
+        offer = registry.find(SLOTS[slot][0], names[slot])
+        table = copy.deepcopy({key: dict(values) for key, values in offer.component.suggests.items()})
         for other in SLOTS:
             suggested = table.get(other, {}).get("name")
             if suggested and other not in settled:
+                try:
+                    registry.find(SLOTS[other][0], suggested)
+                except ConfigError as error:
+                    raise _wrongly_suggested(slot, offer, error) from None
                 names[other] = suggested
                 settled.add(other)
         partners = {other: table[other].get("name", names[other]) for other in SLOTS if other in table}
         alone = any(names[other] != partner for other, partner in partners.items())
-        (unusual if alone else usual).append((f"suggested by {component.name}", table))
+        (unusual if alone else usual).append((_suggested_by(offer), table))
     # What was suggested first counts most: the generator's, then its critic's, and so on. One whose usual partner was
     # replaced counts less than those that took its place: the rates of a loss are meant for that loss.
     return [(label, _matching(table, names)) for label, table in reversed([*usual, *unusual])]
+
+
+def _suggested_by(offer: Offer) -> str:
+    return f"suggested by {offer.component.name}"
 
 
 def _matching(table: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:

@@ -167,7 +167,7 @@ def train(
     world.wait()  # the others read what the first has written
     weights.load_into(averaged, run.generator_weights)
     weights.load_into(critic, run.critic_weights)
-    critic.requires_grad_(True)
+    adversaries.let_critic_learn(True)
     if world.first:
         sheets.write(run, averaged, len(image.classes), seed, judge.picture_note)
     return TrainedGan(

@@ -157,6 +157,8 @@ class Augmentation(ABC):
 
     differentiable: ClassVar[bool] = True
     """False where no gradient passes, so that it is for classifiers only."""
+    adapts: ClassVar[bool] = False
+    """True where it follows what it observes of a critic, so that it is for critics only."""
     capturable: bool = False
     """As a loss's: `draw` returns what step.uniform(), step.normal() or step.integers() drew, on any device."""
 

@@ -26,6 +26,8 @@ HOOKS = {
     "extractor": "extractors",
     "metric": "metrics",
 }
+TAKEN = {"name": "the component's name in its section", "check": "a method that dfukit calls"}
+"""What a setting cannot be called."""
 
 
 def components(manager: pluggy.PluginManager, point: EntryPoint, package: str) -> list[tuple[str, Component]]:
@@ -44,7 +46,7 @@ def components(manager: pluggy.PluginManager, point: EntryPoint, package: str) -
                     offered = implementation.function()
                     if not isinstance(offered, list | tuple):
                         raise PluginError(f"{hook}() must return a list of Component, got {type(offered).__name__}")
-                    found += [(kind, _checked(component, hook)) for component in offered]
+                    found += [(kind, _checked(component, kind)) for component in offered]
         if not implemented:
             raise PluginError("implements no hook (is @hookimpl missing?)")
         return found
@@ -109,7 +111,8 @@ def name_and_version(distribution: Distribution) -> tuple[str, str]:
     return told["Name"] or "unknown", told["Version"] or "unknown"
 
 
-def _checked(component: Any, hook: str) -> Component:
+def _checked(component: Any, kind: str) -> Component:
+    hook = HOOKS[kind]
     if not isinstance(component, Component):
         raise PluginError(f"{hook}() must return Component objects, got {type(component).__name__}")
     name = component.name
@@ -120,6 +123,10 @@ def _checked(component: Any, hook: str) -> Component:
         )
     if not (isinstance(name, str) and name.strip() == name and name and "/" not in name):
         raise PluginError(f"{hook}() offers a component whose name is no name: {name!r}")
+    if "." in name:
+        raise PluginError(f"the name of {name} must have no dot, which divides the keys of settings")
+    if kind == "extractor" and name == "auto":
+        raise PluginError("an extractor cannot be called auto, which has a meaning of its own in settings")
     module, colon, attribute = component.target.partition(":") if isinstance(component.target, str) else ("", "", "")
     if not (module and colon and attribute):
         raise PluginError(f'the target of {name} must read "package.module:Name", got {component.target!r}')
@@ -127,6 +134,10 @@ def _checked(component: Any, hook: str) -> Component:
         raise PluginError(f"the summary and the citation of {name} must be texts")
     if not isinstance(component.settings, type) or not attrs.has(component.settings):
         raise PluginError(f"the settings of {name} must be an attrs class (decorate it with dfukit.frozen)")
+    fields = {field.name for field in attrs.fields(component.settings)}
+    for taken, why in TAKEN.items():
+        if taken in fields and kind not in ("metric", "extractor"):  # whose sections name no component
+            raise PluginError(f"{name} cannot have a setting called {taken}, which is {why}")
     suggested = component.suggests
     if not isinstance(suggested, Mapping) or not all(isinstance(values, Mapping) for values in suggested.values()):
         raise PluginError(f"what {name} suggests must be a table of sections, which are tables")

@@ -91,5 +91,5 @@ def _refuse(images: ImageSet, pairs: Sequence[tuple[str, str]], how: str) -> Non
     some = "; ".join(f"{path} {how} {other}" for path, other in pairs[:NAMED]) + "; ..." * (len(pairs) > NAMED)
     raise DataError(
         f"{len(pairs)} of {len(images.paths)} pictures of {images.name} are among those that the classifier learnt "
-        f"from ({some}): take them out"
+        f"from ({some}): take out all pictures of their patients"
     )

@@ -1,4 +1,4 @@
-"""What is checked of a GAN's parts before any training."""
+"""What is checked of parts that work together, before any training."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import torch
 from dfukit.component import Chosen
 from dfukit.config import RunConfig
 from dfukit.errors import ConfigError, PluginError
-from dfukit.interfaces import Critic, Generator, Loss, Step
+from dfukit.interfaces import Augmentation, Critic, Generator, Loss, Step
 
 
 def check_pair(config: RunConfig, loss: Loss, critic: Critic) -> None:
@@ -16,6 +16,24 @@ def check_pair(config: RunConfig, loss: Loss, critic: Critic) -> None:
         raise ConfigError(
             f"loss {config.loss.name} takes gradients of single pictures' scores, and critic {config.critic.name} "
             "mixes the pictures of a batch: name another critic or another loss"
+        )
+
+
+def check_augmentation(chosen: Chosen, augmentation: Augmentation) -> None:
+    """Raise ConfigError where no generator can learn from a critic that sees pictures through the augmentation."""
+    if not augmentation.differentiable:
+        raise ConfigError(
+            f"augmentation.name must not be {chosen.name}, which passes no gradient on to the generator: name another, "
+            "as diffaugment"
+        )
+
+
+def check_classifier_augmentation(chosen: Chosen, augmentation: Augmentation) -> None:
+    """Raise ConfigError where the augmentation of a classifier's pictures waits for a critic."""
+    if augmentation.adapts:
+        raise ConfigError(
+            f"classifier_augmentation.name must not be {chosen.name}, which adapts to a critic and would stay as it "
+            "begins: name another, as wound"
         )
 
 

@@ -12,7 +12,7 @@ from dfukit.progress import Progress, counter
 def load_images(config: RunConfig, progress: Progress) -> ImageSet:
     """Read them, or draw them."""
     if config.data.path:
-        return load(config.data, counter(progress, "Reading pictures"))
+        return load(config.data, counter(progress, "Reading pictures"), progress.say)
     progress.say("no --data: using the phantom set, drawings that show no patient")
     return phantom.image_set(config.data, counter(progress, "Drawing phantoms"))
 

@@ -36,9 +36,11 @@ from dfukit.errors import ConfigError, DataError, PluginError
 from dfukit.finished import Run
 from dfukit.gan import GanPictures, TrainedGan
 from dfukit.images import ImageSet, Split, make_split, read_split, write_split
+from dfukit.images.prepare import refuse_inside
 from dfukit.images.split import PARTS
 from dfukit.interfaces import Critic
 from dfukit.interrupt import continued_by
+from dfukit.pairing import check_classifier_augmentation
 from dfukit.pictures import image_spec, load_images
 from dfukit.postmortem import traceback_kept
 from dfukit.progress import Progress, Silent
@@ -114,6 +116,7 @@ def run(
         flags=configuration.nest(given),
         settings=settings or {},
     )
+    refuse_inside(Path(out), resolved.data)
     folder = rundir.create(Path(out), name, (resolved.generator.name, resolved.classifier.name))
     rundir.write_toml(folder.config, resolved.as_table())
     return _go(resolved, folder, progress or Silent())
@@ -236,7 +239,9 @@ def prepare(
         progress.say(f"warning: {warning}")
     image = image_spec(config, images)
     if image.positive is not None:
-        _check(config.classifier, image)  # a wrong setting of it should not wait until the GAN is trained
+        # What is wrong with them should not wait until the GAN is trained.
+        _check(config.classifier, image)
+        check_classifier_augmentation(config.classifier_augmentation, config.classifier_augmentation.build(image))
     return compute, images, split, image
 
 

@@ -17,12 +17,13 @@ import tomli_w
 import torch
 from attrs import evolve
 
-from dfukit import device, schedule
+from dfukit import device, phantom, schedule
 from dfukit.adversaries import build
 from dfukit.component import ImageSpec
 from dfukit.config import RunConfig
 from dfukit.device import Compute
 from dfukit.errors import DataError
+from dfukit.images import choose_positive
 from dfukit.images.find import TABLES, find
 from dfukit.images.prepare import patients_of, root_of
 from dfukit.interfaces import Critic, Parts
@@ -37,7 +38,7 @@ CLASSES = ("one", "other")
 
 
 def describe(config: RunConfig) -> dict[str, Any]:
-    """{"configuration", "origins", "estimate"}. Raises DataError for a data folder that is not there."""
+    """{"configuration", "origins", "estimate"}. Raises what `count` does."""
     return {
         "configuration": config.as_table(),
         "origins": dict(config.origins),
@@ -103,9 +104,11 @@ def _estimate(config: RunConfig) -> dict[str, Any]:
 def count(config: RunConfig) -> tuple[int, int]:
     """Files that may be pictures, and classes, as names and the manifest tell them: no picture is opened.
 
-    Raises DataError where the folder or its manifest cannot be used, or holds no such file.
+    Raises DataError where the folder or its manifest cannot be used, or holds no such file, and ConfigError where the
+    positive class is unknown or must be named.
     """
     if not config.data.path:
+        choose_positive(phantom.CLASSES, config.data.positive)
         return config.data.phantom_patients * config.data.phantom_pictures, len(CLASSES)
     root = root_of(config.data)
     listed: set[str] = set()
@@ -119,6 +122,7 @@ def count(config: RunConfig) -> tuple[int, int]:
             pictures += 1
     if pictures == 0:
         raise DataError(f"{root} holds no picture")
+    choose_positive(sorted(labels) or (root.name,), config.data.positive)
     return pictures, max(1, len(labels))
 
 

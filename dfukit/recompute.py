@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,9 @@ import numpy as np
 from attrs import frozen
 from scipy.special import expit, logit
 
-from dfukit import clinical, comparison, fitting, rundir, scoring
+from dfukit import clinical, comparison, fitting, rundir, scoring, settings
 from dfukit.comparison import Judged, Rules
+from dfukit.config import read_toml
 from dfukit.errors import DataError, DfukitError
 from dfukit.finding import ABSENT, Finding
 from dfukit.predictions import ANGLE, About
@@ -58,7 +59,8 @@ def scores(run: RunDir) -> Checked:
 
 
 def release(run: RunDir, kept: int, flagged: int | None) -> Checked:
-    """release.json from the audit, and its share from the pictures kept and flagged (None: no list of those)."""
+    """release.json from the audit and the run's limits, and its share from the pictures kept and flagged (None: no list
+    of those). A bundle passed, and its limits are looked at."""
     if not run.release.is_file():
         return Checked()
     return _attempt(run.release.name, lambda: _release(run, kept, flagged))
@@ -159,22 +161,42 @@ def _scores(run: RunDir) -> Checked:
 def _release(run: RunDir, kept: int, flagged: int | None) -> Checked:
     stated = rundir.read_json(run.release)
     audit = rundir.read_json(run.scores).get(AUDIT) if run.scores.is_file() else None
-    limits = ReleaseSettings(**{check["name"]: check["limit"] for check in stated["checks"]})
+    limits = _limits(run, stated)
     unseen = int(stated["passed"] is None)  # of earlier runs there is nothing here
     again = judge(limits, audit, kept, unseen).as_table()
     findings, figures = compare(run.release.name, _without_texts(stated), _without_texts(again))
+    notes: tuple[str, ...] = ()
+    if not run.config.is_file():
+        notes = tuple(f"{run.release.name}: {text}" for text in _looser(limits))
+        if stated["passed"] is not True:
+            findings += (Finding(run.release.name, "passed", "true in every bundle", stated["passed"]),)
     if audit is None or audit["value"] is None:
-        return Checked(findings, figures)
+        return Checked(findings, figures, notes)
     count = audit["flagged"] if flagged is None else flagged
     told = {AUDIT: {"flagged": count, "value": count / max(kept + count, 1)}}
     said = {AUDIT: {key: audit[key] for key in ("flagged", "value")}}
     more, compared = compare(run.scores.name, said, told)
-    return Checked(findings + more, figures + compared)
+    return Checked(findings + more, figures + compared, notes)
+
+
+def _limits(run: RunDir, stated: Mapping[str, Any]) -> ReleaseSettings:
+    """The limits that a run was told; of a bundle, whose run stays at home, those of the record itself."""
+    if run.config.is_file():
+        return settings.build(ReleaseSettings, read_toml(run.config).get("release", {}), "release")
+    return ReleaseSettings(**{check["name"]: check["limit"] for check in stated["checks"]})
+
+
+def _looser(limits: ReleaseSettings) -> Iterator[str]:
+    """Which limits let more pass than the usual ones."""
+    for name, usual in settings.as_table(ReleaseSettings()).items():
+        limit = getattr(limits, name)
+        if limit > usual if name.startswith("max_") else limit < usual:
+            yield f"{name} was {limit:g}, looser than the usual {usual:g}"
 
 
 def _without_texts(release: Mapping[str, Any]) -> dict[str, Any]:
     """A record of the release check without what a bundle may have left out words of."""
-    checks = {check["name"]: {key: check[key] for key in ("value", "passed")} for check in release["checks"]}
+    checks = {check["name"]: {key: check[key] for key in ("value", "limit", "passed")} for check in release["checks"]}
     return {**{key: release[key] for key in ("passed", "pictures", "flagged")}, "checks": checks}
 
 

@@ -86,22 +86,23 @@ def verify(folder: Path, expect: str = "", progress: Progress | None = None) -> 
     listed, report = lookup.sets(folder), _Report()
     alone = all(one.folder == folder for one in listed)  # a set without its generator, which has no sums
 
-    # Files against their sums.
+    # Files against their sums, and files that must be there.
     digest = None
     if alone:
         report.notes.append(f"a folder of pictures has no {sums.FILE} and no generator to compare with")
     else:
         digest = _check_sums(folder, report)
+        _check_record(run, report)
     if expect and digest != expect.lower():
         report.wrong(sums.FILE, "sha256", expect.lower(), digest or ABSENT)
 
     # Weights, and the pictures that the generator drew.
-    generator = None if alone else _check_weights(run, report)
+    generator, own = (None, None) if alone else (_check_weights(run, report), _own(run))
     counts = {}
     for one in listed:
         rows = _rows(folder, one, report)
         counts[one.folder] = len(rows)
-        _check_pictures(folder, one, rows, generator, report, progress)
+        _check_pictures(folder, one, rows, generator, own, report, progress)
 
     # Figures.
     flagged = counts.pop(run.flagged, 0) if run.config.is_file() else None
@@ -121,6 +122,16 @@ def _check_sums(folder: Path, report: _Report) -> str | None:
     except DataError as error:
         report.wrong(sums.FILE, "content", "digests of files", str(error))
     return sums.digest(folder)
+
+
+def _check_record(run: RunDir, report: _Report) -> None:
+    """Whether there is a record of the release check: no bundle is made without, and without the scores behind it."""
+    if not run.config.is_file():
+        for path in (run.scores, run.release):
+            if not path.is_file():
+                report.wrong(path.name, "file", "one in every bundle", ABSENT)
+    elif not run.release.is_file():
+        report.notes.append(f"there is no {run.release.name}: nothing says that the set may leave")
 
 
 def _check_weights(run: RunDir, report: _Report) -> LoadedGenerator | None:
@@ -150,6 +161,12 @@ def _check_weights(run: RunDir, report: _Report) -> LoadedGenerator | None:
     return generator
 
 
+def _own(run: RunDir) -> str | None:
+    """What pictures of the generator call their run, whether or not it can be loaded; None where it is not there."""
+    path = run.generator_weights
+    return provenance.run_of(provenance.file_sha256(path)) if path.is_file() else None
+
+
 def _stated_weights(run: RunDir) -> dict[str, str]:
     """Digests of the classifiers in classification.json; where it cannot be read, that is said with its figures."""
     names = {run.classifier_weights.name, run.real_classifier_weights.name}
@@ -173,10 +190,11 @@ def _check_pictures(
     listed: Listed,
     rows: list[Row],
     generator: LoadedGenerator | None,
+    own: str | None,
     report: _Report,
     progress: Progress,
 ) -> None:
-    """Each picture against its row and the generator, and pictures that no row names."""
+    """Each picture against its row and the generator of the run `own`, and pictures that no row names."""
     runs: dict[str, list[str]] = {}
     redrawn = {int(place) for place in np.linspace(0, len(rows) - 1, REDRAWN)} if rows else set()
     for place, row in enumerate(rows):
@@ -188,15 +206,19 @@ def _check_pictures(
             findings = list(_check_picture(path, picture, row))
             run = str(provenance.read_marks(picture).get("run", ABSENT))
             runs.setdefault(run, []).append(name)
-            if generator is not None and run == generator.origin.run and not findings and place in redrawn:
-                findings = list(_redraw(picture, row, generator))
         except DataError as error:
             findings = [("file", f"in {listed.table.name}", str(error))]
+        if generator is not None and not findings and run == own and place in redrawn:
+            try:
+                findings = list(_redraw(picture, row, generator))
+            except DfukitError as error:
+                report.notes.append(f"the pictures of {listed.folder.name} could not be drawn once more: {error}")
+                redrawn = set()
         for figure, stated, found in findings:
             report.wrong(name, figure, stated, found)
         progress.update(f"checking the pictures of {listed.folder.name}", place + 1, len(rows))
-    if generator is not None:
-        _check_runs(runs, generator.origin.run, report)
+    if own is not None:
+        _check_runs(runs, own, report)
     known = {row["path"] for row in rows}
     for path in sorted(listed.folder.glob("*/*.png")):
         if path.relative_to(listed.folder).as_posix() not in known and listed.folder != folder:

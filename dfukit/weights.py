@@ -6,12 +6,13 @@ The one metadata key, `dfukit`, is sorted JSON without times or paths, so that e
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import safetensors
-from attrs import field, frozen
+from attrs import evolve, field, fields, frozen
 from safetensors.torch import save
 from torch import Tensor, nn
 
@@ -72,10 +73,22 @@ def write(path: Path, network: nn.Module, description: Description, beside: Mapp
 def as_bytes(network: nn.Module, description: Description, beside: Mapping[str, Tensor] | None = None) -> bytes:
     """What `write` writes."""
     named = {**network.state_dict(), **{BESIDE + name: tensor for name, tensor in (beside or {}).items()}}
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in named.items()}
     metadata = {"dfukit": json.dumps(description.as_table(), sort_keys=True)}
-    content: bytes = save(tensors, metadata)
+    content: bytes = save(_apart(named), metadata)
     return content
+
+
+def _apart(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """On the CPU, each in memory of its own: safetensors takes no tensors that share it, as tied weights do."""
+    taken: set[int] = set()
+    apart = {}
+    for name, tensor in tensors.items():
+        tensor = tensor.detach().cpu().contiguous()
+        if (storage := tensor.untyped_storage().data_ptr()) in taken:
+            tensor = tensor.clone()
+        taken.add(storage)
+        apart[name] = tensor
+    return apart
 
 
 def read(path: Path, kind: str) -> tuple[nn.Module, Description]:
@@ -112,22 +125,33 @@ def describe(path: Path) -> Description:
     """What a weights file says it is. Raises WeightsError for a foreign or corrupt file."""
     try:
         return _description(_metadata(path), path)
-    except (KeyError, TypeError, AttributeError):
+    except (KeyError, TypeError, AttributeError, RecursionError):
         raise WeightsError(f"{path} has an incomplete description: make the weights again") from None
 
 
 def _description(table: Mapping[str, Any], path: Path) -> Description:
-    kind, name, package, version = (table[key] for key in ("kind", "component", "package", "version"))
+    kind, name, package, version = (str(table[key]) for key in ("kind", "component", "package", "version"))
+    needs = f"{path} needs the {kind} {name} of {package} {version} (pip install {package}=={version})"
     known = registry.load()
+    namesakes = [offer for offer in known.of_kind(kind) if offer.component.name == name]
+    own = tuple(offer for offer in namesakes if _spelt(offer.package) == _spelt(package))
+    if namesakes and not own:
+        others = " and ".join(offer.source for offer in namesakes)
+        raise NotInstalledError(f"{needs}: the {name} that is installed is of {others}")
     try:
-        chosen = known.choose(kind, name, table["settings"])
+        chosen = evolve(known, offers=own or known.offers).choose(kind, name, table["settings"])
     except (ConfigError, PluginError) as error:
-        installed = any(offer.component.name == name for offer in known.of_kind(kind))
-        raise (WeightsError if installed else NotInstalledError)(
-            f"{path} needs the {kind} {name} of {package} {version} (pip install {package}=={version}): {error}"
-        ) from None
+        raise (WeightsError if own else NotInstalledError)(f"{needs}: {error}") from None
     parts = {part: _description(about, path) for part, about in table["parts"].items()}
+    allowed = {one.name for one in fields(Parts)} if kind == "classifier" else set()
+    if parts.keys() - allowed or not isinstance(table["facts"], Mapping):
+        raise WeightsError(f"{path} has an unreadable description: make the weights again")
     return Description(chosen, ImageSpec(**table["image"]), parts, table["facts"])
+
+
+def _spelt(package: str) -> str:
+    """A package's name as pip compares it."""
+    return re.sub(r"[-_.]+", "-", package).lower()
 
 
 def _metadata(path: Path) -> dict[str, Any]:

@@ -58,6 +58,20 @@ HOSTILE: dict[str, tuple[str, str]] = {
     ),
     "no_target": (offering("generators", "[one('lost', target='lost')]"), 'must read "package.module:Name"'),
     "no_name": (offering("generators", "[one(None)]"), "whose name is no name: None"),
+    "dotted": (offering("generators", "[one('small.unet')]"), "the name of small.unet must have no dot"),
+    "auto": (offering("extractors", "[one('auto')]"), "an extractor cannot be called auto"),
+    "named": (
+        offering(
+            "critics", "[one('named', settings=Named)]", "@frozen\nclass Named:\n    name: int = whole(1, 'own')\n"
+        ),
+        "named cannot have a setting called name",
+    ),
+    "checking": (
+        offering(
+            "losses", "[one('checking', settings=Own)]", "@frozen\nclass Own:\n    check: int = whole(1, 'own')\n"
+        ),
+        "checking cannot have a setting called check",
+    ),
     "namesake": (offering("generators", "[one('lstm_wgan')]"), "its generator lstm_wgan is left out"),
     "module_getattr": (
         "def __getattr__(name):\n    raise RuntimeError(f'no {name} here')\n",
@@ -84,6 +98,9 @@ GOOD = {
     ),
     "demanding": offering(
         "generators", "[one('demanding', settings=Plain)]", "@frozen\nclass Plain:\n    width: int\n"
+    ),
+    "naming": offering(
+        "metrics", "[one('naming', settings=Own)]", "@frozen\nclass Own:\n    name: int = whole(1, 'own')\n"
     ),
     "twin_one": offering("generators", "[one('twin')]"),
     "twin_two": offering("generators", "[one('twin')]"),

@@ -140,6 +140,25 @@ class Fickle(SharedPatients):
         return {"first": score, "second": score} if real.n > 50 else {"first": score}
 
 
+class Usurping(SharedPatients):
+    """It gives a figure that is another metric's."""
+
+    def measure(self, real: View, fake: View, rng: np.random.Generator) -> dict[str, Score]:
+        score = Score(0.0, (real.n, fake.n))
+        return {"kd": score, "usurping": score}
+
+
+class Odd(SharedPatients):
+    """Of its two figures the first is what a test says."""
+
+    floor = False
+    said: ClassVar[Mapping[str, Any]] = {}
+
+    def measure(self, real: View, fake: View, rng: np.random.Generator) -> dict[str, Score]:
+        sound: dict[str, Any] = {"value": 1.0, "n": (real.n, fake.n)}
+        return {"odd": Score(**{**sound, **Odd.said}), "sound": Score(**sound)}
+
+
 class Unsure(SharedPatients):
     reads = "logits"
 
@@ -170,6 +189,15 @@ class Equal(Metric):
                 distances=np.array([float(of is None) for _, of in found], np.float32),
             )
         }
+
+
+class Astray(Equal):
+    """An audit that speaks of pictures that there are not."""
+
+    said: ClassVar[Mapping[str, Any]] = {}
+
+    def measure(self, real: View, fake: View, rng: np.random.Generator) -> dict[str, Score]:
+        return {"astray": evolve(super().measure(real, fake, rng)["equal"], **Astray.said)}
 
 
 class Views(Metric):
@@ -203,4 +231,5 @@ def with_ours() -> Registry:
     ours = offers("extractor", colour=Colour, absent=Absent, raising=Raising, breaking=Breaking)
     ours += offers("metric", shared_patients=SharedPatients, failing=Failing, infinite=Infinite, unsure=Unsure)
     ours += offers("metric", equal=Equal, views=Views, other_views=OtherViews, numpy=Numpy, fickle=Fickle)
+    ours += offers("metric", usurping=Usurping, odd=Odd, astray=Astray)
     return evolve(installed, offers=installed.offers + ours)

@@ -3,20 +3,29 @@
 from __future__ import annotations
 
 import math
+import signal
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from attrs import evolve
-from small_gan import CPU, FAULTY, IMAGE, OTHERS, Faulty, pictures, small
+from small_gan import CPU, FAULTY, IMAGE, OTHERS, Faulty, Signal, pictures, small
 from torch import Tensor
 
+from dfukit import ImageSpec, gan
 from dfukit.adversaries import Adversaries, build
 from dfukit.config import RunConfig
+from dfukit.errors import Interrupted, PluginError
+from dfukit.gan import TrainedGan
 from dfukit.interfaces import Batch, Scorer, Step
+from dfukit.progress import Silent
 from dfukit.resident import DevicePictures
+from dfukit.rundir import RunDir
+from dfukit_wgan import ConvCriticSettings, LstmGeneratorSettings
+from dfukit_wgan.networks import ConvCritic, LstmGenerator
 
 
 @pytest.fixture(autouse=True)
@@ -93,3 +102,74 @@ def test_an_augmentation_is_told_finite_numbers_only(monkeypatch: pytest.MonkeyP
     made = small()
     built(made).step(made.gan, 0, 8)
     assert told == [True]
+
+
+class KeepingGenerator(LstmGenerator):
+    """Its embedding of the class is frozen."""
+
+    def __init__(self, settings: LstmGeneratorSettings, image: ImageSpec) -> None:
+        super().__init__(settings, image)
+        self.label.requires_grad_(False)
+
+
+class KeepingCritic(ConvCritic):
+    """Its first layer is frozen."""
+
+    def __init__(self, settings: ConvCriticSettings, image: ImageSpec) -> None:
+        super().__init__(settings, image)
+        self.body[0].requires_grad_(False)
+
+
+class FrozenCritic(ConvCritic):
+    """Nothing of it learns."""
+
+    def __init__(self, settings: ConvCriticSettings, image: ImageSpec) -> None:
+        super().__init__(settings, image)
+        self.requires_grad_(False)
+
+
+def small_with(kind: str, target: str) -> RunConfig:
+    """A small training with a part of this file."""
+    made = small(**{"gan.steps": 4})
+    chosen = getattr(made, kind)
+    return evolve(made, **{kind: evolve(chosen, component=evolve(chosen.component, target=f"{__name__}:{target}"))})
+
+
+@pytest.mark.parametrize(
+    ("kind", "target", "frozen"),
+    [
+        ("generator", "KeepingGenerator", {"label.weight"}),
+        ("critic", "KeepingCritic", {"body.0.weight", "body.0.bias"}),
+    ],
+)
+def test_a_layer_that_a_component_froze_is_not_trained(kind: str, target: str, frozen: set[str]) -> None:
+    made = small_with(kind, target)
+    adversaries = built(made)
+    parameters = dict(getattr(adversaries, kind).named_parameters())
+    before = {name: parameter.detach().clone() for name, parameter in parameters.items()}
+    for done in range(2):
+        adversaries.step(made.gan, done, 4)
+    moved = {name for name, parameter in parameters.items() if not torch.equal(parameter, before[name])}
+    assert moved
+    assert not moved & frozen
+
+
+def test_a_training_with_a_frozen_layer_goes_on_to_the_same_bytes_and_hands_it_on_frozen(tmp_path: Path) -> None:
+    def train(name: str, progress: Silent) -> TrainedGan:
+        (tmp_path / name).mkdir(exist_ok=True)
+        run = RunDir(tmp_path / name)
+        return gan.train(small_with("critic", "KeepingCritic"), IMAGE, pictures(), CPU, run, {}, None, progress)
+
+    train("whole", Silent())
+    with pytest.raises(Interrupted):
+        train("cut", Signal(2, lambda: signal.raise_signal(signal.SIGINT)))
+    trained = train("cut", Silent())
+    whole, cut = (RunDir(tmp_path / name).critic_weights.read_bytes() for name in ("whole", "cut"))
+    assert cut == whole
+    frozen = [name for name, parameter in trained.critic.named_parameters() if not parameter.requires_grad]
+    assert frozen == ["body.0.weight", "body.0.bias"]
+
+
+def test_a_network_of_which_nothing_learns_is_refused_by_its_name() -> None:
+    with pytest.raises(PluginError, match=r"critic conv of dfukit .* has no parameter that can be trained"):
+        built(small_with("critic", "FrozenCritic"))

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import csv
+import re
+import shutil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from attrs import evolve
 
 from dfukit import ancestry, phantom, registry, release, rundir, synthetic
 from dfukit.config import RunConfig, resolve
@@ -71,18 +74,51 @@ def test_test_pictures_that_the_first_weights_learnt_from_are_refused(tmp_path: 
         DataError, match=rf"gan\.start_from: {second.path} learnt from \d+ pictures of this run's"
     ) as no:
         check(configured(tmp_path / "old", **told, **{"data.split_seed": 1}))
-    assert "data.split_seed" in str(no.value)
+    assert "leave out all pictures of these patients, or give the data settings of that run" in str(no.value)
 
 
-def test_a_run_whose_split_is_gone_is_warned_of(tmp_path: Path) -> None:
+def test_test_patients_that_the_first_weights_learnt_from_are_refused_with_other_pictures(tmp_path: Path) -> None:
+    first = earlier_run(tmp_path / "first")
+    shutil.rmtree(tmp_path / "old")
+    phantom.write_folder(tmp_path / "old", 16, 2, 2, 64)
+    told = {"gan.start_from": str(first.path), "data.split_seed": 1}
+    with pytest.raises(
+        DataError, match=r"learnt from \d+ patients of this run's validation and test part \(patient_00\d\d"
+    ):
+        check(configured(tmp_path / "old", **told))
+    check(configured(tmp_path / "old", **told, **{"data.patient_pattern": r"(\d+_\d)\.png"}))  # others, by their names
+
+
+def test_patients_of_another_folder_who_are_called_alike_are_warned_of(tmp_path: Path) -> None:
+    first = earlier_run(tmp_path / "first")
+    config = configured(tmp_path / "new", **{"gan.start_from": str(first.path), "data.split_seed": 1})
+    images, split = divided(config)
+
+    def warnings(**changed: bool) -> list[str]:
+        said: list[str] = []
+        ancestry.check(config, evolve(images, **changed), split, heard(said)())
+        return said
+
+    (warning,) = warnings()
+    assert re.search(rf"\d+ patients .* are called like patients that {first.path} learnt from \(patient_00", warning)
+    assert warnings(phantom=True) == warnings(patients_known=False) == []
+
+
+def heard(said: list[str]) -> type[Silent]:
+    """A progress that notes what it is told."""
+
     class Heard(Silent):
         def say(self, text: str) -> None:
             said.append(text)
 
+    return Heard
+
+
+def test_a_run_whose_split_is_gone_is_warned_of(tmp_path: Path) -> None:
     said: list[str] = []
     first = earlier_run(tmp_path / "first")
     first.split.unlink()
-    check(configured(tmp_path / "new", **{"gan.start_from": str(first.path)}), Heard)
+    check(configured(tmp_path / "new", **{"gan.start_from": str(first.path)}), heard(said))
     assert said == [
         f"warning: {first.path} has no split.csv: whether it learnt from pictures of this run's validation and test "
         "part cannot be told"

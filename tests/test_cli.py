@@ -107,6 +107,26 @@ def test_one_picture_exits_3(ask: Ask, tmp_path: Path) -> None:
     assert_one_line(ask("run", "--preset", "smoke", "--data", "one"), 3, "one")
 
 
+@pytest.mark.parametrize(
+    "command", [["run", "--preset", "smoke"], ["train", "--preset", "smoke"], ["run", "--dry-run"]]
+)
+def test_runs_among_the_photographs_exit_2_and_nothing_is_written(
+    ask: Ask, pictures: Path, monkeypatch: pytest.MonkeyPatch, command: list[str]
+) -> None:
+    before = set(pictures.rglob("*"))
+    assert_one_line(
+        ask(*command, "--data", pictures, "--out", pictures / "clean"), 2, "--out", "clean lies in data.path"
+    )
+    monkeypatch.chdir(pictures)
+    assert_one_line(ask(*command, "--data", "."), 2, f"--out runs lies in data.path {pictures}")
+    assert set(pictures.rglob("*")) == before
+
+
+def test_a_folder_out_of_reach_exits_3(ask: Ask) -> None:
+    assert_one_line(ask("data", "check", "~nobody_of_this_name"), 3, "there is no such user")
+    assert_one_line(ask("run", "--preset", "smoke", "--data", 300 * "x"), 3, "cannot be reached: File name too long")
+
+
 def test_an_empty_label_folder_exits_3(ask: Ask, pictures: Path) -> None:
     (pictures / "empty_label").mkdir()
     assert_one_line(ask("run", "--preset", "smoke", "--data", pictures), 3, "empty_label")

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from dfukit import Component, ConfigError, config, frozen, registry, whole
+from dfukit import Component, ConfigError, PluginError, config, frozen, registry, whole
 from dfukit import settings as s
 from dfukit.config import SLOTS
 from dfukit.registry import Offer, Registry
@@ -90,6 +90,37 @@ def test_the_generator_counts_more_than_the_critic_that_it_suggests(with_tiny: R
     assert (made.critic.name, made.loss.name) == ("other_critic", "wgan_gp")
     made = resolve(Registry(with_tiny.offers + offers), preset="standard", flags={"generator": {"name": "other"}})
     assert made.loss.name == "wgan_gp"
+
+
+def suggesting(table: dict[str, dict[str, object]]) -> Registry:
+    """The installed components and a generator that suggests this."""
+    generator = Component(name="tiny", settings=TinySettings, target="nowhere:Tiny", summary="", suggests=table)
+    return Registry((*registry.load().offers, Offer("generator", generator, "t", "third-party", "1.2")))
+
+
+@pytest.mark.parametrize(
+    ("table", "reason"),
+    [
+        ({"gan": {"beta1": 2}}, "gan.beta1 must be at most 0.9999, got 2"),
+        ({"gan": {"betta1": 0.5}}, 'gan.betta1 is not a setting, did you mean "beta1"?'),
+        ({"gann": {"beta1": 0.5}}, 'gann is not a section, did you mean "gan"?'),
+        ({"loss": {"gradient_penalty": "much"}}, "loss.gradient_penalty must be a number, got 'much'"),
+        ({"gan": {"extractor": "r46"}}, "gan.extractor: no extractor is called r46"),
+        ({"critic": {"name": "cnv"}}, 'no critic is called cnv, did you mean "conv"?'),
+    ],
+)
+def test_a_wrong_suggestion_is_the_fault_of_its_package(table: dict[str, dict[str, object]], reason: str) -> None:
+    with pytest.raises(PluginError) as caught:
+        resolve(suggesting(table), settings={"generator.name": "tiny"})
+    blame = "generator tiny of third-party 1.2 suggests what cannot be: "
+    assert str(caught.value).startswith(blame + reason)
+
+
+def test_a_wrong_suggestion_harms_nobody_who_says_otherwise() -> None:
+    made = resolve(suggesting({"gan": {"beta1": 2}}), settings={"generator.name": "tiny", "gan.beta1": 0.5})
+    assert made.gan.beta1 == 0.5
+    with pytest.raises(ConfigError, match=r"^gan\.beta1 must be at most 0\.9999, got 3"):
+        resolve(suggesting({"gan": {"beta1": 2}}), settings={"generator.name": "tiny", "gan.beta1": 3})
 
 
 def test_naming_another_component_drops_the_settings_of_lower_layers(with_tiny: Registry, tmp_path: Path) -> None:

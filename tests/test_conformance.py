@@ -22,6 +22,7 @@ SETTINGS: Mapping[str, Mapping[str, Any]] = {
     "classifier/timm_lstm": {**BACKBONE, "backbone": "mobilenetv3_small_050.lamb_in1k", "input_size": 64},
     "classifier/critic_lstm": {"lstm_hidden": 32},
     "extractor/r64": {"size": 32},
+    "metric/copies": {"planted": 10},
 }
 """Settings that keep a component small; the others are checked as they come."""
 LARGE = ("classifier/effv2s_lstm", "classifier/effv2m_lstm")

@@ -12,11 +12,14 @@ from kornia.geometry.transform import warp_affine
 from small_gan import CPU, IMAGE, pictures
 from torch import Tensor
 
-from dfukit import config, gan, registry
+from dfukit import ConfigError, config, gan, registry
 from dfukit.component import ImageSpec
 from dfukit.interfaces import Step
+from dfukit.pairing import check_augmentation, check_classifier_augmentation
 from dfukit.progress import Silent
 from dfukit.rundir import RunDir
+from dfukit_augment import NoSettings
+from dfukit_augment.pipelines import Unchanged
 from dfukit_augment.warping import warped
 
 BOTH = ("diffaugment", "ada")
@@ -270,3 +273,23 @@ def test_moved_pictures_are_kornias_and_have_gradients_of_gradients() -> None:
     kornias = warp_affine(images, matrices, (8, 8), padding_mode="reflection")
     assert torch.allclose(warped(images, matrices), kornias, atol=1e-6)
     assert torch.autograd.gradgradcheck(lambda at: warped(at, matrices).square(), images)
+
+
+class Blocked(Unchanged):
+    differentiable = False
+
+
+def test_one_that_passes_no_gradient_is_refused_for_a_critic() -> None:
+    chosen = registry.load().choose("augmentation", "none", {})
+    check_augmentation(chosen, Unchanged(NoSettings(), IMAGE))
+    with pytest.raises(ConfigError, match=r"augmentation\.name must not be none, which passes no gradient"):
+        check_augmentation(chosen, Blocked(NoSettings(), IMAGE))
+
+
+def test_one_that_adapts_to_a_critic_is_refused_for_a_classifier() -> None:
+    known = {name: registry.load().choose("augmentation", name, {}) for name in ("none", "wound", "diffaugment", "ada")}
+    ada = known.pop("ada")
+    for chosen in known.values():
+        check_classifier_augmentation(chosen, chosen.build(IMAGE))
+    with pytest.raises(ConfigError, match=r"classifier_augmentation\.name must not be ada.*name another, as wound"):
+        check_classifier_augmentation(ada, ada.build(IMAGE))

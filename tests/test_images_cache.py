@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import os
+import signal
+import sqlite3
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
+from threading import Event, Thread, Timer
 
 import numpy as np
 import pytest
@@ -13,6 +18,9 @@ from PIL import Image
 
 from dfukit import images
 from dfukit.errors import DataError
+from dfukit.images.cache import locked
+from dfukit.images.index import Index
+from dfukit.images.pool import Decoded
 from dfukit.sections import DataSettings
 
 
@@ -41,6 +49,21 @@ def decoded(root: Path, **settings: object) -> tuple[images.ImageSet, int]:
     loaded = images.load(DataSettings(path=str(root), **settings), lambda done, total: calls.append((done, total)))
     assert [done for done, _ in calls] == list(range(1, len(calls) + 1))
     return loaded, len(calls)
+
+
+def lose_one(root: Path) -> images.ImageSet:
+    """The pictures of 150 files, the last of which is not there when it is to be opened, and is there again then."""
+    for number in range(8, 150):  # a decoder has at most 128 of them at hand
+        draw(root / f"{number}.png", number)
+    aside = root.with_name("99.png")
+
+    def lose(done: int, total: int) -> None:
+        if done == 1:
+            (root / "99.png").rename(aside)
+
+    loaded = images.load(DataSettings(path=str(root)), lose)
+    aside.rename(root / "99.png")
+    return loaded
 
 
 def test_a_second_start_decodes_nothing_and_gives_the_same(root: Path) -> None:
@@ -154,6 +177,46 @@ def test_a_damaged_index_names_the_remedy(root: Path, cache: Path) -> None:
     assert decoded(root)[1] == 8
 
 
+def test_an_index_that_cannot_be_opened_is_not_called_damaged(root: Path, cache: Path) -> None:
+    decoded(root)
+    (index,) = cache.rglob("index.sqlite")
+    index.unlink()
+    index.mkdir()
+    with pytest.raises(DataError, match=r"cannot be used \(unable to open database file\): make room"):
+        decoded(root)
+
+
+def test_a_full_disk_is_called_so(tmp_path: Path) -> None:
+    index = Index(tmp_path)
+    index.one("PRAGMA max_page_count = 20")
+
+    def fill() -> None:
+        with index.transaction():
+            for number in range(10_000):
+                index.put((f"{number}.png", "null", 1, 1), Decoded(b"", "not a picture"), "limits", "", 0)
+
+    with pytest.raises(sqlite3.OperationalError, match="database or disk is full"):
+        fill()
+    index.close()
+
+
+@pytest.mark.parametrize("torn", [lambda whole: b"", lambda whole: whole[:-20], lambda whole: whole[:40]])
+def test_a_torn_file_of_near_duplicates_is_made_again(root: Path, cache: Path, torn: Callable[[bytes], bytes]) -> None:
+    first, _ = decoded(root)
+    (near,) = cache.rglob("*-near.npy")
+    whole = near.read_bytes()
+    near.write_bytes(torn(whole))
+    assert np.array_equal(decoded(root)[0].groups, first.groups)
+    assert near.read_bytes() == whole
+
+
+def test_near_duplicates_of_other_pictures_are_found_anew(root: Path, cache: Path) -> None:
+    decoded(root)
+    (near,) = cache.rglob("*-near.npy")
+    np.save(near, np.zeros(5, np.int64))
+    assert decoded(root)[0].check.duplicates == 0
+
+
 def test_two_processes_do_not_disturb_each_other(root: Path) -> None:
     script = (
         "import sys\n"
@@ -165,6 +228,55 @@ def test_two_processes_do_not_disturb_each_other(root: Path) -> None:
     both = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
     sums = {process.communicate()[0] for process in both}
     assert sums == {f"{decoded(root)[0].pixels.astype(int).sum()}\n"}
+
+
+def test_a_picture_that_could_not_be_opened_is_tried_again(root: Path) -> None:
+    lost = [(one.path, one.reason) for one in lose_one(root).check.excluded]
+    assert lost == [("99.png", "cannot be read: No such file or directory")]
+    loaded, count = decoded(root)
+    assert (count, len(loaded.paths)) == (1, 150)
+    assert decoded(root)[1] == 0
+
+
+def test_who_waits_for_another_process_says_so_and_takes_what_that_one_found(root: Path) -> None:
+    folder = Path(lose_one(root).check.cache)
+    said: list[str] = []
+    tried: list[int] = []
+    found: list[images.ImageSet] = []
+
+    def load() -> None:
+        settings = DataSettings(path=str(root))
+        found.append(images.load(settings, lambda done, total: tried.append(done), said.append))
+
+    waiting = Thread(target=load)
+    with locked(folder):
+        waiting.start()
+        end = time.monotonic() + 20
+        while not said and time.monotonic() < end:
+            time.sleep(0.05)
+    waiting.join()
+    assert said == ["another dfukit reads these pictures: waiting"]
+    assert (len(found[0].paths), tried) == (149, [])
+
+
+def test_waiting_for_another_process_hears_ctrl_c(tmp_path: Path) -> None:
+    held, enough = Event(), Event()
+
+    def hold() -> None:
+        with locked(tmp_path):
+            held.set()
+            enough.wait(10)
+
+    other = Thread(target=hold)
+    other.start()
+    assert held.wait(10)
+    Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
+    began = time.monotonic()
+    with pytest.raises(KeyboardInterrupt), locked(tmp_path):
+        pass
+    assert time.monotonic() - began < 5
+    enough.set()
+    other.join()
 
 
 def test_each_fit_has_its_own_pictures(root: Path) -> None:
@@ -180,6 +292,75 @@ def test_the_cache_lies_outside_the_data_folder_and_clears(root: Path, cache: Pa
     assert len(list(root.iterdir())) == 8
     assert images.clear_cache() > 8 * 256 * 256 * 3
     assert images.clear_cache() == 0
+
+
+def test_a_cache_that_is_a_link_to_another_disk_is_emptied(root: Path, cache: Path, tmp_path: Path) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    cache.mkdir()
+    images.cache_dir().symlink_to(disk)
+    decoded(root)
+    assert images.clear_cache() > 8 * 256 * 256 * 3
+    assert list(disk.iterdir()) == []
+    assert decoded(root)[1] == 8
+
+
+def test_what_cannot_be_deleted_is_named(root: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    decoded(root)
+    (pixels,) = cache.rglob("pixels-????????????.u8")
+    unlink = os.unlink
+
+    def refuse(path: str) -> None:  # who tests as root may delete everything
+        if path == str(pixels):
+            raise PermissionError(13, "Permission denied", path)
+        unlink(path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "unlink", refuse)
+        with pytest.raises(DataError, match=rf"^{pixels} cannot be deleted \(Permission denied\): delete by hand"):
+            images.clear_cache()
+    assert images.clear_cache() == 8 * 256 * 256 * 3
+
+
+def test_what_another_process_deletes_first_is_no_error(
+    root: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decoded(root)
+    unlink = os.unlink
+
+    def second(path: str) -> None:
+        unlink(path)
+        unlink(path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "unlink", second)
+        assert images.clear_cache() == 0
+    assert list(images.cache_dir().iterdir()) == []
+
+
+def test_an_interrupted_size_leaves_nothing_behind(root: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(pixels: np.ndarray, size: int) -> np.ndarray:
+        raise KeyboardInterrupt
+
+    loaded, _ = decoded(root)
+    with monkeypatch.context() as patch:
+        patch.setattr("dfukit.images.imageset.resize", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            loaded.at(64)
+    assert list(cache.rglob("*.part")) == []
+    assert loaded.at(64).shape == (8, 64, 64, 3)
+
+
+def test_what_a_kill_left_half_written_goes_and_what_is_being_written_stays(root: Path, cache: Path) -> None:
+    decoded(root)
+    (pixels,) = cache.rglob("pixels-????????????.u8")
+    killed, busy = (pixels.with_name(f"{pixels.stem}-64.u8.{process}.part") for process in (1, 2))
+    killed.touch()
+    busy.touch()
+    two_hours_ago = time.time() - 7200
+    os.utime(killed, (two_hours_ago, two_hours_ago))
+    decoded(root)
+    assert list(cache.rglob("*.part")) == [busy]
 
 
 def test_another_size_is_made_once(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:

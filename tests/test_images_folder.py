@@ -10,6 +10,7 @@ from PIL import Image
 
 from dfukit import images
 from dfukit.errors import ConfigError, DataError
+from dfukit.images.prepare import refuse_inside
 from dfukit.sections import DataSettings
 
 
@@ -72,6 +73,29 @@ def test_hidden_files_do_not_count(root: Path) -> None:
 def test_a_missing_folder_is_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"data\.path .*nowhere does not exist"):
         load(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        ("~nobody_of_this_name/feet", "there is no such user"),
+        ("/" + 300 * "x", "cannot be reached: File name too long"),
+        ("loop", "cannot be reached: Too many levels of symbolic links"),
+        ("nul\0", "cannot be reached: embedded null byte"),
+    ],
+)
+def test_a_folder_that_cannot_be_reached_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str, said: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("loop").symlink_to("loop")
+    with pytest.raises(DataError, match=rf"data\.path {path}.*{said}"):
+        images.load(DataSettings(path=path))
+
+
+def test_a_table_of_patients_of_a_user_who_does_not_exist_is_named(root: Path) -> None:
+    with pytest.raises(DataError, match=r"data\.patients ~nobody_of_this_name/p\.csv: there is no such user"):
+        load(root, patients="~nobody_of_this_name/p.csv")
 
 
 def test_no_folder_at_all_is_a_configuration_error() -> None:
@@ -190,6 +214,49 @@ def test_manifest_rows_that_lead_nowhere_are_excluded_with_their_reason(root: Pa
     assert len(found) == 7
 
 
+@pytest.mark.parametrize(
+    ("second", "said"),
+    [
+        ("y,ann,train,1,2,9,9,a", "label 'x' and 'y'"),
+        ("x,bea,train,1,2,9,9,a", "patient 'ann' and 'bea'"),
+        ("x,ann,,1,2,9,9,a", "split 'train' and ''"),
+        ("x,ann,train,5,2,9,9,a", r"box \[1\.0, 2\.0, 9\.0, 9\.0\] and \[5\.0, 2\.0, 9\.0, 9\.0\]"),
+        ("x,ann,train,1,2,9,9,b", "site 'a' and 'b'"),
+    ],
+)
+def test_two_rows_of_a_picture_that_differ_are_an_error(root: Path, second: str, said: str) -> None:
+    path = "healthy/p0_healthy.png"
+    rows = ["path,label,patient,split,x,y,w,h,site", f"{path},x,ann,train,1,2,9,9,a", f"{path},{second}", ""]
+    (root / "manifest.csv").write_text("\n".join(rows))
+    with pytest.raises(DataError, match=rf"manifest\.csv lists {path} twice, with {said}: keep the row"):
+        load(root)
+
+
+def test_absolute_paths_of_a_manifest_may_come_to_the_folder_by_a_link(root: Path) -> None:
+    link = root.with_name("link")
+    link.symlink_to(root)
+    names = sorted(path.relative_to(root).as_posix() for path in root.rglob("*.png"))
+    draw(root.parent / "outside.png")
+    (root / "inner").symlink_to(root / "healthy")
+    rows = [f"{link / name},x" for name in names]
+    rows += [f"{link / 'inner' / 'p0_healthy.png'},x", f"{root.parent / 'outside.png'},x"]
+    (root / "manifest.csv").write_text("\n".join(["path,label", *rows, ""]))
+    loaded = load(link)
+    assert list(loaded.paths) == names
+    assert {path: reason for path, reason in reasons(loaded).items() if path != "inner"} == {
+        "inner/p0_healthy.png": "inner is a symbolic link: copy the file instead",
+        str(root.parent / "outside.png"): "its path in the manifest leads nowhere in root",
+    }
+
+
+def test_absolute_paths_of_a_table_of_patients_may_come_to_the_folder_by_a_link(root: Path) -> None:
+    link, table = root.with_name("link"), root.parent / "patients.csv"
+    link.symlink_to(root)
+    names = sorted(path.relative_to(root).as_posix() for path in root.rglob("*.png"))
+    table.write_text("\n".join(["path,patient", *[f"{link / name},{name[-5:]}" for name in names], ""]))
+    assert load(link, patients=str(table)).patients_known
+
+
 def test_a_box_beside_the_picture_is_excluded(root: Path) -> None:
     names = sorted(path.relative_to(root).as_posix() for path in root.rglob("*.png"))
     rows = [f"{name},x,,,," for name in names[1:]]
@@ -291,7 +358,13 @@ def test_a_csv_inside_the_folder_is_no_excluded_picture(root: Path) -> None:
 def test_a_csv_that_names_no_picture_is_an_error(root: Path) -> None:
     table = root.parent / "patients.csv"
     table.write_text("path,patient\nother/a.png,ann\n")
-    with pytest.raises(DataError, match=r"names no picture of .*feet"):
+    with pytest.raises(DataError, match=r"names no picture of .*feet \(its first path reads 'other/a\.png'\)"):
+        load(root, patients=str(table))
+    table.write_text("path,patient\n/elsewhere/a.png,ann\n")
+    with pytest.raises(DataError, match=r"its first path reads '/elsewhere/a\.png'"):
+        load(root, patients=str(table))
+    table.write_text("path,patient\nhealthy/p0_healthy.png,\n")
+    with pytest.raises(DataError, match=r"patients\.csv has no row with a path and a patient"):
         load(root, patients=str(table))
 
 
@@ -399,6 +472,59 @@ def test_a_folder_whose_name_is_not_utf8_is_an_error(root: Path) -> None:
         pytest.skip("this file system has no such names")
     with pytest.raises(DataError, match=r"gr\\udcfcn: its name is not UTF-8"):
         load(other)
+
+
+def a_run(folder: Path, beside: str) -> None:
+    """What tells a run folder, with a picture in it."""
+    draw(folder / "synthetic" / "infected" / "s1.png")
+    (folder / "config.toml").touch()
+    (folder / beside).touch()
+
+
+@pytest.mark.parametrize("beside", ["split.csv", "environment.json"])
+def test_a_run_is_not_looked_into(root: Path, beside: str) -> None:
+    a_run(root / "wounds", beside)
+    a_run(root / "infected" / "wounds", beside)
+    loaded = load(root)
+    assert loaded.classes == ("healthy", "infected")
+    reason = "a run: move it out of the folder of photographs"
+    assert reasons(loaded) == {"wounds": reason, "infected/wounds": reason}
+
+
+def test_a_folder_of_settings_that_is_no_run_is_looked_into(root: Path) -> None:
+    a_run(root / "infected" / "visit", "notes.txt")
+    assert "infected/visit/synthetic/infected/s1.png" in load(root).paths
+
+
+def test_a_folder_of_runs_among_the_labels_is_named(root: Path) -> None:
+    a_run(root / "runs" / "wounds", "split.csv")
+    with pytest.raises(DataError, match=r"label 'runs' has no picture \(its first file, runs/wounds: a run: move it"):
+        load(root)
+
+
+def test_runs_may_lie_beside_listed_pictures_and_not_among_labels(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    link = root.with_name("link")
+    link.symlink_to(root)
+    monkeypatch.chdir(root)
+    for out in (Path("runs"), root, link / "healthy" / "runs"):
+        with pytest.raises(ConfigError, match=rf"--out {out} lies in data\.path {root}, whose folders are labels"):
+            refuse_inside(out, DataSettings(path=str(link)))
+    refuse_inside(root.with_name("runs"), DataSettings(path=str(root)))
+    refuse_inside(Path("runs"), DataSettings())
+    table = root / "manifest.csv"
+    table.write_text("path,label,patient\nhealthy/p0_healthy.png,x,ann\n")
+    refuse_inside(Path("runs"), DataSettings(path=str(root)))
+    with pytest.raises(ConfigError, match="whose folders are labels"):
+        refuse_inside(Path("runs"), DataSettings(path=str(root), patients=str(table)))
+
+
+def test_the_warning_of_two_labels_names_a_picture_of_each(root: Path) -> None:
+    for name in ("b.png", "c.png"):
+        (root / name).write_bytes((root / "healthy" / "p0_healthy.png").read_bytes())
+    others = [f"healthy/p{number}_healthy.png,{label}" for number, label in ((0, "x"), (1, "x"), (2, "y"))]
+    (root / "manifest.csv").write_text("\n".join(["path,label", "b.png,x", "c.png,y", *others, ""]))
+    warnings = images.inspect(DataSettings(path=str(root))).warnings
+    assert "1 pictures lie there under two labels, for instance b.png and c.png" in warnings
 
 
 def test_the_check_counts_and_warns(root: Path) -> None:

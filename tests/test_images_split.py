@@ -228,8 +228,8 @@ def test_the_split_of_a_run_is_read_again_on_the_same_pictures(tmp_path: Path) -
     ("content", "said"),
     [
         (np.where(np.arange(20) == 7, 99, np.arange(20)), r"7\.png has changed since mine was made"),
-        (np.arange(21), r"20\.png is new since mine was made"),
-        (np.arange(19), r"19\.png is gone since mine was made"),
+        (np.arange(21), r"20\.png is new since mine was made: take it out of the folder, or"),
+        (np.arange(19), r"19\.png is gone since mine was made: restore the pictures, or"),
     ],
 )
 def test_pictures_that_changed_came_or_went_since_a_run_was_made_are_named(

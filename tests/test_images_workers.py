@@ -74,6 +74,7 @@ def test_a_picture_that_takes_too_long_is_excluded_and_the_rest_is_used(pictures
     assert time.monotonic() - start < 30
     assert [i for i, result in enumerate(results) if result.pixels is None] == [3]
     assert results[3].reason == "took longer than data.seconds_per_picture = 1.5 to decode"
+    assert results[3].passing
 
 
 def test_a_picture_that_kills_its_decoder_twice_is_excluded_and_the_rest_is_used(
@@ -83,6 +84,13 @@ def test_a_picture_that_kills_its_decoder_twice_is_excluded_and_the_rest_is_used
         results = list(decode_all(map(Job, (pipe, *pictures)), DataSettings(seconds_per_picture=60.0), workers=1))
     assert [i for i, result in enumerate(results) if result.pixels is None] == [0]
     assert results[0].reason == "crashed the decoder twice (exit status -9)"
+    assert results[0].passing
+
+
+def test_a_file_that_cannot_be_opened_may_be_another_time_and_one_that_is_no_picture_not(tmp_path: Path) -> None:
+    (tmp_path / "text.png").write_text("no picture")
+    jobs = [Job(tmp_path / "gone.png"), Job(tmp_path / "text.png")]
+    assert [result.passing for result in decode_all(jobs, DataSettings(), workers=1)] == [True, False]
 
 
 def test_a_decoder_that_dies_of_something_else_costs_no_picture(pictures: list[Path]) -> None:

@@ -10,6 +10,7 @@ import pytest
 from small_gan import CPU, IMAGE, small
 
 from dfukit import config, plan, registry
+from dfukit.errors import ConfigError
 
 
 @pytest.mark.parametrize(("epochs", "steps"), [(3, 0), (3, 2)])
@@ -55,6 +56,21 @@ def test_what_the_manifest_leaves_out_is_not_counted(tmp_path: Path) -> None:
     (tmp_path / "manifest.csv").write_text("path,label\na.jpg,infected\nb.jpg,other\nlost.jpg,other\n")
     made = config.resolve(registry.load(), preset="smoke", settings={"data.path": str(tmp_path)})
     assert plan.count(made) == (2, 2)
+
+
+def test_a_positive_class_that_the_run_would_refuse_is_refused(tmp_path: Path) -> None:
+    def count(**settings: str) -> tuple[int, int]:
+        told = {f"data.{key}": value for key, value in settings.items()}
+        return plan.count(config.resolve(registry.load(), preset="smoke", settings=told))
+
+    data = str(folder(tmp_path, "ill/1.jpg", "worse/2.jpg", "worst/3.jpg"))
+    assert count(path=data, positive="worst") == (3, 3)
+    with pytest.raises(ConfigError, match=r"data\.positive 'bad' is not a label; the labels are: ill, worse, worst"):
+        count(path=data, positive="bad")
+    with pytest.raises(ConfigError, match="name the positive class with --positive, one of ill, worse, worst"):
+        count(path=data)
+    with pytest.raises(ConfigError, match=r"data\.positive 'bad' is not a label"):
+        count(positive="bad")
 
 
 def test_no_classifier_is_estimated_where_there_is_one_class(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

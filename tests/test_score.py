@@ -13,7 +13,7 @@ import torch
 from attrs import evolve
 from PIL import Image
 from safetensors.torch import save_file
-from scoring_parts import CPU, R64, Colour, Said, noise, pictures, scores_of, with_ours
+from scoring_parts import CPU, R64, Colour, Odd, Said, noise, pictures, scores_of, with_ours
 
 import dfukit
 from dfukit import phantom
@@ -144,6 +144,55 @@ def test_a_metric_that_fails_takes_no_other_score_with_it(registry: Registry) ->
         "metric failing of dfukit-tests 1 failed: ZeroDivisionError: no luck"
     )
     assert content["kd[colour]"]["value"] is not None
+
+
+@pytest.mark.parametrize("order", [("kd", "usurping"), ("usurping", "kd")])
+def test_a_metric_cannot_overwrite_a_figure_of_another(registry: Registry, order: tuple[str, str]) -> None:
+    parts, fake = {"train": pictures(0, 40)}, pictures(2, 30)
+    alone = scores_of(parts, fake, ["kd"], registry, extractor="colour")
+    content = scores_of(parts, fake, order, registry, extractor="colour")
+    assert content["kd[colour]"] == alone["kd[colour]"]
+    assert content["usurping[colour]"]["value"] == 0.0
+    refused = content["kd of usurping[colour]"]
+    assert (refused["value"], refused["failed"]) == (None, True)
+    own = registries.load().find("metric", "kd").source
+    assert refused["reason"] == (
+        f"metric usurping of dfukit-tests 1 gives the figure kd, which is that of metric kd of {own}"
+    )
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"value": "high"},
+        {"n": (40,)},
+        {"interval": (None, None)},
+        {"details": {"patients": {1, 2}}},
+        {"details": {"classes": 2}},
+        {"details": None},
+    ],
+    ids=str,
+)
+def test_a_score_that_cannot_be_written_down_takes_no_other_with_it(
+    registry: Registry, said: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Odd, "said", said)
+    labels = {"train": np.arange(40) % 2, "synthetic": np.arange(30) % 2}
+    content = scores_of(
+        {"train": pictures(0, 40)},
+        pictures(2, 30),
+        ["odd", "kd"],
+        registry,
+        extractor="colour",
+        labels=labels,
+        classes=("a", "b"),
+    )
+    odd = content["odd[colour]"]
+    assert (odd["value"], odd["failed"]) == (None, True)
+    assert odd["reason"].startswith("odd of dfukit-tests 1 failed: ")
+    assert content["sound[colour]"]["value"] == 1.0
+    assert content["kd[colour]"]["classes"]["a"]["value"] is not None
+    json.dumps(content, allow_nan=False)
 
 
 def test_an_extractor_that_fails_at_work_takes_no_score_of_pixels_with_it(registry: Registry) -> None:

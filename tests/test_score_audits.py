@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import numpy as np
 import pytest
-from scoring_parts import Colour, pictures, scores_of, with_ours
+from scoring_parts import Astray, Colour, pictures, scores_of, with_ours
+
+from dfukit.interfaces import Found
 
 
 @pytest.fixture(autouse=True)
@@ -33,6 +36,24 @@ def test_what_an_audit_found_is_named_by_the_names_of_both_pictures() -> None:
     assert entry["held_out"] == 14
     assert entry["nothing"] is None
     json.dumps(content, allow_nan=False)
+
+
+@pytest.mark.parametrize(
+    ("said", "reason"),
+    [
+        ({"found": (Found(12, 0, "exact", 0.0),)}, "IndexError: it names the picture 12 of 12"),
+        ({"found": (Found(0, -1, "exact", 0.0),)}, "IndexError: it names the picture -1 of 30"),
+        ({"distances": np.zeros(3)}, "ValueError: it gives 3 distances for 12 pictures"),
+    ],
+)
+def test_an_audit_that_speaks_of_other_pictures_takes_no_other_score_with_it(
+    said: dict[str, Any], reason: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Astray, "said", said)
+    content = scores_of({"train": TRAIN}, FAKE, ["astray", "equal"], with_ours(), extractor="colour", names=NAMES)
+    assert content["astray"]["failed"]
+    assert content["astray"]["reason"].startswith(f"astray of dfukit-tests 1 failed: {reason}")
+    assert content["equal"]["value"] == pytest.approx(2 / 12)
 
 
 def test_without_names_pictures_go_by_their_number_and_without_a_second_part_there_is_nothing_held_out() -> None:

@@ -170,7 +170,7 @@ def test_files_of_something_else_under_their_name_are_computed_anew() -> None:
 def test_the_cache_is_emptied_with_that_of_pictures() -> None:
     ask()
     assert clear_cache() > 0
-    assert not scores_dir().exists()
+    assert not any(scores_dir().iterdir())
     assert ask()[1].tasks == WORK
 
 

@@ -17,15 +17,17 @@ from typing import Any, cast
 import numpy as np
 import pytest
 import torch
+from attrs import evolve
 from PIL import Image
 from release_folder import Clinic, clinic
 
 import dfukit
-from dfukit import DataError, lookup, manifest, provenance, rundir, sums, weights
+from dfukit import DataError, PluginError, lookup, manifest, provenance, registry, rundir, sums, weights
 from dfukit.errors import NotInstalledError
 from dfukit.export import export
 from dfukit.finding import Finding
 from dfukit.rundir import RunDir
+from dfukit.sample import LoadedGenerator
 from dfukit.verify import verify
 
 
@@ -261,12 +263,38 @@ def test_weights_of_a_package_that_is_not_installed_are_said_not_to_be_looked_in
         weights.write(path, network, cast(Any, SimpleNamespace(as_table=lambda table=elsewhere: table)))
     rewrite_sums(folder)
     checked = verify(folder.path)
-    assert {one.figure for one in checked.findings} == {"sha256 in classification.json"}
+    assert {one.figure for one in checked.findings} == {"run", "sha256 in classification.json"}  # other files they are
     for name in (folder.generator_weights.name, folder.classifier_weights.name):
         needed = rf"{name} could not be looked into: .*pip install dfukit-unheard==2\.1"
         assert any(re.search(needed, note) for note in checked.notes), checked.notes
     with pytest.raises(NotInstalledError):
         weights.describe(folder.generator_weights)
+
+
+def test_a_generator_that_cannot_be_loaded_is_known_again_by_what_its_pictures_say(
+    folder: RunDir, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    installed = registry.load()
+    left = evolve(installed, offers=tuple(one for one in installed.offers if one.component.name != "lstm_wgan"))
+    monkeypatch.setattr(registry, "load", lambda: left)
+    checked = verify(folder.path)
+    assert checked.findings == ()
+    assert any("generator.safetensors could not be looked into" in note for note in checked.notes)
+    with folder.generator_weights.open("ab") as file:
+        file.write(b"more")
+    rewrite_sums(folder)
+    assert ("generator.safetensors", "run") in found(folder)
+
+
+def test_a_generator_that_fails_to_draw_is_a_note(folder: RunDir, monkeypatch: pytest.MonkeyPatch) -> None:
+    def draw(*arguments: object) -> None:
+        raise PluginError("generator lstm_wgan of dfukit failed: no luck")
+
+    monkeypatch.setattr(LoadedGenerator, "draw", draw)
+    checked = verify(folder.path)
+    assert checked.findings == ()
+    (note,) = [note for note in checked.notes if "drawn once more" in note]
+    assert note.endswith("could not be drawn once more: generator lstm_wgan of dfukit failed: no luck")
 
 
 # Figures.
@@ -339,7 +367,7 @@ def test_changed_predictions_are_named_by_the_figures_that_they_no_longer_give(f
     [
         (lambda told: told["checks"][0].update(passed=False), "checks.max_copies.passed"),
         (lambda told: told["checks"][1].update(value=1.0), "checks.min_power.value"),
-        (lambda told: told["checks"][1].update(limit=1.0), "passed"),
+        (lambda told: told["checks"][2].update(passed=False), "checks.min_nearest_ratio.passed"),
         (lambda told: told.update(flagged=3), "flagged"),
         (lambda told: told.update(pictures=13), "pictures"),
     ],
@@ -350,6 +378,55 @@ def test_a_release_check_that_does_not_follow_from_the_audit_is_named(
     edit(folder.release, change)
     rewrite_sums(folder)
     assert ("release.json", figure) in found(folder)
+
+
+def test_a_check_that_a_bundle_does_not_hold_by_its_own_limit_is_named(bundle: RunDir) -> None:
+    edit(bundle.release, lambda told: told["checks"][1].update(limit=1.0))
+    rewrite_sums(bundle)
+    assert {("release.json", "passed"), ("release.json", "checks.min_power.passed")} == set(found(bundle))
+
+
+def test_limits_other_than_those_of_the_run_are_named(sound: dict[str, Path], tmp_path: Path) -> None:
+    run = RunDir(Path(shutil.copytree(sound["run"], tmp_path / "run")))
+    edit(run.release, lambda told: told["checks"][0].update(limit=1.0))
+    rewrite_sums(run)
+    assert list(found(run).values()) == [Finding("release.json", "checks.max_copies.limit", 1.0, 0.05)]
+
+
+def test_a_bundle_says_which_of_its_limits_are_looser_than_usual(bundle: RunDir) -> None:
+    assert "release.json: min_nearest_ratio was 0, looser than the usual 0.8" in verify(bundle.path).notes
+    edit(bundle.release, lambda told: told["checks"][0].update(limit=0.5))
+    rewrite_sums(bundle)
+    checked = verify(bundle.path)
+    assert checked.findings == ()
+    assert "release.json: max_copies was 0.5, looser than the usual 0.05" in checked.notes
+
+
+def test_a_bundle_that_did_not_pass_is_named(bundle: RunDir) -> None:
+    def hold_back(told: Any) -> None:
+        told["checks"][1].update(limit=1.0, passed=False)
+        told.update(passed=False)
+
+    edit(bundle.release, hold_back)
+    rewrite_sums(bundle)
+    assert list(found(bundle).values()) == [Finding("release.json", "passed", "true in every bundle", False)]
+
+
+@pytest.mark.parametrize("gone", [("release.json",), ("scores.json", "release.json")])
+def test_a_bundle_without_the_record_of_its_release_check_is_named(bundle: RunDir, gone: tuple[str, ...]) -> None:
+    for name in gone:
+        (bundle.path / name).unlink()
+    rewrite_sums(bundle)
+    assert list(found(bundle)) == [(name, "file") for name in gone]
+
+
+def test_a_run_without_that_record_is_a_note(sound: dict[str, Path], tmp_path: Path) -> None:
+    run = RunDir(Path(shutil.copytree(sound["run"], tmp_path / "run")))
+    run.release.unlink()
+    rewrite_sums(run)
+    checked = verify(run.path)
+    assert checked.findings == ()
+    assert "there is no release.json: nothing says that the set may leave" in checked.notes
 
 
 def test_an_audit_that_does_not_fit_the_pictures_is_named(folder: RunDir) -> None:

@@ -10,9 +10,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import save_file
+from attrs import evolve
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+from torch import nn
 
 from dfukit import ImageSpec, WeightsError, registry, weights
+from dfukit.errors import NotInstalledError
 from dfukit.interfaces import Parts
 from dfukit.weights import Description
 
@@ -71,6 +75,55 @@ def test_channels_last_weights_can_be_written(tmp_path: Path) -> None:
     assert weights.describe(tmp_path / "critic.safetensors").chosen.name == "conv"
 
 
+class Tied(nn.Module):
+    """A module under two names, and a weight of two modules."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.read, self.write = nn.Embedding(4, 3), nn.Linear(3, 4)
+        self.write.weight, self.again = self.read.weight, self.write
+
+
+def test_tied_weights_are_written_and_read(tmp_path: Path) -> None:
+    network, again = Tied(), Tied()
+    weights.write(tmp_path / "critic.safetensors", network, description("critic", "conv", {}))
+    weights.load_into(again, tmp_path / "critic.safetensors")
+    assert network.state_dict().keys() == again.state_dict().keys()
+    for name, value in network.state_dict().items():
+        assert torch.equal(value, again.state_dict()[name])
+    assert again.write.weight is again.read.weight
+
+
+def test_of_two_packages_that_offer_a_name_the_one_that_made_the_weights_is_taken(
+    generator_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = registry.load()
+    offer = known.find("generator", "lstm_wgan")
+    twin = evolve(offer, component=evolve(offer.component, name="twin"))
+    twins = tuple(evolve(twin, package=package, version="1") for package in ("dfukit-first", "dfukit_second"))
+    monkeypatch.setattr(registry, "load", lambda: evolve(known, offers=twins))
+    name_another(generator_file, component="twin", package="dfukit-second")
+    assert weights.describe(generator_file).chosen.package == "dfukit_second"
+    name_another(generator_file, component="twin", package="dfukit-third", version="3")
+    with pytest.raises(NotInstalledError, match=r"twin of dfukit-third 3 .* is of dfukit-first 1 and dfukit_second 1"):
+        weights.describe(generator_file)
+
+
+def test_a_classifier_on_parts_that_no_run_has_is_refused(tmp_path: Path) -> None:
+    critic = description("critic", "conv", {"width": 4})
+    built_on = Description(description("classifier", "critic_lstm", {}).chosen, IMAGE, {"teacher": critic})
+    weights.write(tmp_path / "classifier.safetensors", nn.Linear(1, 1), built_on)
+    with pytest.raises(WeightsError, match=r"classifier\.safetensors has an unreadable description"):
+        weights.describe(tmp_path / "classifier.safetensors")
+
+
+def name_another(path: Path, **said: object) -> None:
+    """Let a file say something else of itself."""
+    with safe_open(path, framework="pt") as file:
+        table = json.loads(file.metadata()["dfukit"]) | said
+    save_file(load_file(path), path, {"dfukit": json.dumps(table)})
+
+
 def spoil(path: Path, how: str) -> None:
     table = weights.describe(path).as_table()
     tensors = weights.read(path, "generator")[0].state_dict()
@@ -94,8 +147,15 @@ def spoil(path: Path, how: str) -> None:
     elif how == "incomplete":
         save_file({"a": torch.zeros(1)}, path, {"dfukit": json.dumps({"kind": "generator"})})
     elif how == "unknown_component":
-        table |= {"component": "gone", "package": "dfukit-gone", "version": "2.0"}
-        save_file({"a": torch.zeros(1)}, path, {"dfukit": json.dumps(table)})
+        name_another(path, component="gone", package="dfukit-gone", version="2.0")
+    elif how == "another_package":
+        name_another(path, package="dfukit-gone", version="2.0")
+    elif how == "parts":
+        name_another(path, parts={"critic": table})
+    elif how == "facts":
+        name_another(path, facts=["phantom"])
+    elif how == "image":
+        name_another(path, image=[16, 3])
     elif how == "absent":
         path.unlink()
 
@@ -113,6 +173,10 @@ def spoil(path: Path, how: str) -> None:
         ("no_json", "has an unreadable description"),
         ("incomplete", "has an incomplete description"),
         ("unknown_component", "pip install dfukit-gone==2.0"),
+        ("another_package", "(pip install dfukit-gone==2.0): the lstm_wgan that is installed is of dfukit "),
+        ("parts", "has an unreadable description"),
+        ("facts", "has an unreadable description"),
+        ("image", "has an incomplete description"),
         ("absent", "No such file"),
     ],
 )

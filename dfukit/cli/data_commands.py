@@ -18,12 +18,15 @@ def data() -> None:
     """Look at, prepare or clear pictures."""
 
 
-def _settings(folder: Path, options: dict[str, Any]) -> Any:
-    from dfukit import settings
+def _inspect(folder: Path, options: dict[str, Any]) -> DataCheck:
+    from dfukit import images, settings
+    from dfukit.progress import counter
     from dfukit.sections import DataSettings
 
     values = {key: value for key, value in options.items() if value is not None}
-    return settings.build(DataSettings, {"path": str(folder), **values}, "data")
+    told = settings.build(DataSettings, {"path": str(folder), **values}, "data")
+    with showing() as progress:
+        return images.inspect(told, counter(progress, "Reading pictures"), progress.say)
 
 
 @data.command()
@@ -33,11 +36,7 @@ def _settings(folder: Path, options: dict[str, Any]) -> Any:
 @json_option
 def check(folder: Path, as_json: bool, **options: Any) -> None:
     """What would be used of FOLDER, what is excluded and why."""
-    from dfukit import images
-    from dfukit.progress import counter
-
-    with showing() as progress:
-        found = images.inspect(_settings(folder, options), counter(progress, "Reading pictures"))
+    found = _inspect(folder, options)
     if as_json:
         emit(found.as_table())
     else:
@@ -51,11 +50,7 @@ def check(folder: Path, as_json: bool, **options: Any) -> None:
 @json_option
 def prepare(folder: Path, as_json: bool, **options: Any) -> None:
     """Decode FOLDER into the cache, so that a run starts at once."""
-    from dfukit import images
-    from dfukit.progress import counter
-
-    with showing() as progress:
-        found = images.inspect(_settings(folder, options), counter(progress, "Reading pictures"))
+    found = _inspect(folder, options)
     if as_json:
         emit({"pictures": found.usable, "excluded": len(found.excluded), "cache": found.cache})
     else:

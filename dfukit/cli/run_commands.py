@@ -74,6 +74,7 @@ def run(
         if share:
             options["assignments"] = (*options["assignments"], "report.share=true")
         config = configure(options)
+        _refuse_out(out, config)
         _refuse_lift(lift, config)
         if dry_run:
             from dfukit import plan
@@ -118,6 +119,7 @@ def train(
     else:
         _refuse_extend(extend)
         config = configure(options)
+        _refuse_out(out, config)
         folder = _create(out, name, config, (config.generator.name,))
     with _continued("train", folder, extend), showing() as progress:
         with StopRequest():  # an import that is cut short leaves halves of packages behind
@@ -166,6 +168,13 @@ def _refuse_extend(extend: str) -> None:
         from dfukit.errors import ConfigError
 
         raise ConfigError("--extend is for a run that has ended: name it with --resume")
+
+
+def _refuse_out(out: Path, config: RunConfig) -> None:
+    """Raises ConfigError, before anything is written, where the run would lie among the photographs."""
+    from dfukit.images.prepare import refuse_inside
+
+    refuse_inside(out, config.data)
 
 
 def _refuse_lift(lift: bool, config: RunConfig) -> None:

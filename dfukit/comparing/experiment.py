@@ -16,6 +16,7 @@ from dfukit.comparing.trials import Trial
 from dfukit.config import read_toml
 from dfukit.errors import ConfigError, DataError
 from dfukit.images import make_split, read_split
+from dfukit.images.prepare import refuse_inside
 from dfukit.interfaces import Loss
 from dfukit.pictures import image_spec, load_images
 from dfukit.progress import Progress, Silent
@@ -68,6 +69,7 @@ def compare(
     judging.check_smaller(smaller, config.gan.size)
     if seeds < 1 or together < 1:
         raise ConfigError(f"--seeds and --together must be at least 1, got {min(seeds, together)}")
+    refuse_inside(folder, config.data)
     compute = device.choose(config.run)
 
     # The pictures, and how they are split: the same for all.

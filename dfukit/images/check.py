@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -205,13 +206,11 @@ def _of_patients(
 def _of_copies(index: Index, near: np.ndarray, groups: np.ndarray, exact: int) -> Warnings:
     if exact:
         yield ALWAYS, f"{exact} files repeat another file byte by byte"
-    twice = (
-        "SELECT min(path), max(path) FROM (SELECT entry.path AS path, entry.label AS label, sha256 "
-        f"FROM {USED}) GROUP BY sha256 HAVING min(label) != max(label)"
-    )
+    twice = f"SELECT sha256 FROM {USED} GROUP BY sha256 HAVING min(label) != max(label) ORDER BY min(path)"
     contradictions = list(index.rows(twice))
     if contradictions:
-        first, second = contradictions[0]
+        of_each_label = f"SELECT min(path) FROM {USED} AND sha256 = ? GROUP BY label ORDER BY 1"
+        (first,), (second,) = islice(index.rows(of_each_label, *contradictions[0]), 2)
         yield ALWAYS, f"{len(contradictions)} pictures lie there under two labels, for instance {first} and {second}"
     pairs = np.unique(np.stack([near, groups]), axis=1)
     clusters, owners = np.unique(pairs[0], return_counts=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -13,6 +14,7 @@ from attrs import field, frozen
 from dfukit.errors import DataError
 from dfukit.images.decode import Box
 from dfukit.images.table import Row, read_rows
+from dfukit.rundir import RunDir
 
 MANIFEST = "manifest.csv"
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".heic", ".heif")
@@ -43,7 +45,7 @@ class Entry:
 
 
 def find(root: Path, known: Callable[[str], bool], ignore: Path | None = None) -> Iterator[Entry]:
-    """Every visible file below `root`, and every row of its manifest, in no particular order.
+    """Every visible file below `root`, and every row of its manifest, in no particular order. Runs are not looked into.
 
     `known(path)` tells whether an entry that was handed out before had this path. `ignore` is a csv that is no picture,
     which may be the manifest itself: then label folders count.
@@ -82,9 +84,13 @@ def below(folder: Path) -> Iterator[Entry]:
 
 def check_root(root: Path) -> None:
     """Raise DataError where `root` is no folder that can be read."""
-    if not root.exists():
-        raise DataError(f"data.path {root} does not exist")
-    if not root.is_dir():
+    try:
+        mode = root.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        raise DataError(f"data.path {root} does not exist") from None
+    except (OSError, ValueError) as error:
+        raise DataError(f"data.path {root} cannot be reached: {getattr(error, 'strerror', error)}") from None
+    if not stat.S_ISDIR(mode):
         raise DataError(f"data.path {root} is a file: give the folder that holds the pictures")
     if not os.access(root, os.R_OK | os.X_OK):
         raise DataError(f"data.path {root} cannot be read: check its permissions")
@@ -93,8 +99,9 @@ def check_root(root: Path) -> None:
 def relative(root: Path, base: Path, text: str) -> str | None:
     """`text`, a path in a csv that lies in `base`, counted from `root`; None where it leads out of root.
 
-    It may count from the csv or from root: whichever exists, the csv first.
+    It may count from the csv or from root: whichever exists, the csv first. An absolute one may come to root by a link.
     """
+    text = _straight(root, text)
     first: str | None = None
     for start in (base, root):
         path = os.path.relpath(os.path.normpath(os.path.join(start, text)), root)
@@ -104,6 +111,23 @@ def relative(root: Path, base: Path, text: str) -> str | None:
                 return posix
             first = first or posix
     return first
+
+
+def _straight(root: Path, text: str) -> str:
+    """An absolute path that comes to root by a link, spelt without it; any other one as it is."""
+    if not os.path.isabs(text) or Path(text).is_relative_to(root):
+        return text
+    for folder in reversed(Path(text).parents):  # the outermost first: links below root are refused
+        with suppress(OSError, ValueError):
+            if os.path.samefile(folder, root):
+                return str(root / Path(text).relative_to(folder))
+    return text
+
+
+def _is_run(folder: Path) -> bool:
+    """Whether a folder is one; False where it cannot be looked into."""
+    run = RunDir(folder)
+    return os.path.isfile(run.config) and (os.path.isfile(run.split) or os.path.isfile(run.environment))
 
 
 def _walk(root: Path, folder: str, skip: Callable[[str], bool]) -> Iterator[Entry]:
@@ -116,6 +140,9 @@ def _walk(root: Path, folder: str, skip: Callable[[str], bool]) -> Iterator[Entr
                     continue
                 path = f"{folder}/{child.name}" if folder else child.name
                 if child.is_dir(follow_symlinks=False):
+                    if _is_run(Path(child.path)):
+                        yield Entry(_text(path), label, reason="a run: move it out of the folder of photographs")
+                        continue
                     if not folder:
                         yield Entry("", label=child.name)
                     yield from _walk(root, path, skip)

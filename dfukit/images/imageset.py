@@ -7,9 +7,9 @@ import os
 import re
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 from attrs import evolve, field, frozen
@@ -79,32 +79,37 @@ class ImageSet:
         return _at(self.pixels, self.stem, size)
 
 
-def load(settings: DataSettings, progress: Progress | None = None) -> ImageSet:
-    """The pictures of `settings.path`, decoded or from the cache. `progress(done, total)` is called while decoding.
+def load(
+    settings: DataSettings, progress: Progress | None = None, say: Callable[[str], None] = lambda text: None
+) -> ImageSet:
+    """The pictures of `settings.path`, decoded or from the cache. `progress(done, total)` is called while decoding,
+    and `say(text)` where another process has to be waited for.
 
     Raises DataError where the folder, its csv files or its pictures cannot be used, and ConfigError where the positive
     class is unknown or must be named.
     """
-    with _opened(settings) as (index, folder, root):
+    with _opened(settings, say) as (index, folder, root, again):
         survey(index, root, settings)
         # Before the pictures are decoded, which may take an hour.
         choose_positive(_classes(index, root), settings.positive)
-        decode_missing(index, folder, root, settings, progress)
+        decode_missing(index, folder, root, settings, progress, again)
         images = _assemble(index, folder, root)
     return evolve(images, positive=choose_positive(images.classes, settings.positive))
 
 
-def inspect(settings: DataSettings, progress: Progress | None = None) -> DataCheck:
-    """What would be used and what would not, and why; needs no positive class.
+def inspect(
+    settings: DataSettings, progress: Progress | None = None, say: Callable[[str], None] = lambda text: None
+) -> DataCheck:
+    """What would be used and what would not, and why; needs no positive class. The callbacks are those of `load`.
 
     Raises DataError where the folder or its csv files cannot be used, or nothing usable is left, and ConfigError where
     a positive class is named that is no label.
     """
-    with _opened(settings) as (index, folder, root):
+    with _opened(settings, say) as (index, folder, root, again):
         survey(index, root, settings)
         if settings.positive:
             choose_positive(_classes(index, root), settings.positive)
-        decode_missing(index, folder, root, settings, progress)
+        decode_missing(index, folder, root, settings, progress, again)
         return _assemble(index, folder, root).check
 
 
@@ -165,13 +170,20 @@ def from_arrays(
 
 
 @contextmanager
-def _opened(settings: DataSettings) -> Iterator[tuple[Index, Path, Path]]:
-    """The index of the data folder, its cache folder and the data folder itself, for this process alone."""
+def _opened(settings: DataSettings, say: Callable[[str], None]) -> Iterator[tuple[Index, Path, Path, bool]]:
+    """The index of the data folder, its cache folder and the data folder itself, for this process alone; and whether
+    what failed in passing is worth another try."""
     root = root_of(settings)
     folder = cache.folder_for(root.name, str(root), settings.fit, f"{settings.max_megapixels:g}")
     try:
-        with cache.locked(folder), closing(Index(folder)) as index:
-            yield index, folder, root
+        with cache.locked(folder, say) as waited, closing(Index(folder)) as index:
+            # Processes of one run must hold the same pictures: whoever waited takes what the other found.
+            yield index, folder, root, not waited
+    except sqlite3.OperationalError as error:
+        raise DataError(
+            f"the cache {folder} cannot be used ({error}): make room and give leave to write there, or set "
+            "DFUKIT_CACHE_DIR"
+        ) from None
     except sqlite3.DatabaseError as error:
         raise DataError(f"the cache {folder} is damaged ({error}): empty it with `dfukit data clear`") from None
     except OSError as error:
@@ -247,10 +259,13 @@ def _assemble(index: Index, folder: Path, root: Path) -> ImageSet:
 def _near(pixels: np.ndarray, stem: Path) -> np.ndarray:
     """Clusters of near-duplicates int64 [N], from the cache where they were found before."""
     path = stem.with_name(f"{stem.name}-near.npy")
-    if not path.is_file():
-        found = clusters(_at(pixels, stem, THUMBNAIL))
-        _write(path, lambda temporary: _save(temporary, found))
-    return np.asarray(np.load(path, allow_pickle=False))
+    with suppress(OSError, ValueError, EOFError):  # it is not there, or torn
+        kept = np.asarray(np.load(path, allow_pickle=False))
+        if kept.shape == (len(pixels),):
+            return kept
+    found = clusters(_at(pixels, stem, THUMBNAIL))
+    _write(path, lambda file: np.save(file, found, allow_pickle=False))
+    return found
 
 
 def _at(pixels: np.ndarray, stem: Path, size: int) -> np.ndarray:
@@ -259,27 +274,26 @@ def _at(pixels: np.ndarray, stem: Path, size: int) -> np.ndarray:
     path = stem.with_name(f"{stem.name}-{size}.u8")
     if not path.is_file() or path.stat().st_size != len(pixels) * size * size * 3:
 
-        def write(temporary: Path) -> None:
-            with temporary.open("wb") as file:
-                for start in range(0, len(pixels), CHUNK):
-                    file.write(resize(pixels[start : start + CHUNK], size).tobytes())
+        def write(file: BinaryIO) -> None:
+            for start in range(0, len(pixels), CHUNK):
+                file.write(resize(pixels[start : start + CHUNK], size).tobytes())
 
         _write(path, write)
     return cache.open_pixels(path, size)
 
 
-def _save(path: Path, values: np.ndarray) -> None:
-    with path.open("wb") as file:
-        np.save(file, values, allow_pickle=False)
-
-
-def _write(path: Path, write: Callable[[Path], None]) -> None:
+def _write(path: Path, write: Callable[[BinaryIO], None]) -> None:
     """Let `write` fill a file that appears whole or not at all."""
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.part")
+    temporary = path.with_name(f"{path.name}.{os.getpid()}{cache.PART}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write(temporary)
-        os.replace(temporary, path)
+        with temporary.open("wb") as file:
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
         raise DataError(f"{path} cannot be written ({error.strerror}): set DFUKIT_CACHE_DIR") from None
+    finally:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)

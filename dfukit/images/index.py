@@ -12,7 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from dfukit.images.find import Entry
+from dfukit.errors import DataError
+from dfukit.images.find import MANIFEST, Entry
 from dfukit.images.pool import Decoded
 
 SCHEMA = """
@@ -33,6 +34,10 @@ CREATE TEMP TABLE label (name TEXT PRIMARY KEY) WITHOUT ROWID;
 """
 """`entry`, `refused` and `label` are what was found this time; `picture` is what decoding made of each file, kept."""
 
+PART_NAMES = ("train", "validation", "test", "")
+"""By number; the last one is that of -1."""
+PASSING = ""
+"""The limits of what failed for a passing reason."""
 USED = "entry JOIN picture USING (path, box) WHERE picture.reason IS NULL"
 """The pictures that are used; ordered by path they are the rows of the pixel file."""
 
@@ -62,7 +67,8 @@ class Index:
         try:
             yield
         except BaseException:
-            self._db.execute("ROLLBACK")
+            if self._db.in_transaction:  # a full disk has ended it
+                self._db.execute("ROLLBACK")
             raise
         self._db.execute("COMMIT")
 
@@ -82,6 +88,8 @@ class Index:
         texts = (json.dumps(entry.box), json.dumps(dict(entry.about)))
         values = (entry.path, entry.label, entry.patient, entry.part, *texts, entry.size, entry.mtime)
         if not self._db.execute("INSERT OR IGNORE INTO entry VALUES (?,?,?,?,?,?,?,?)", values).rowcount:
+            before = next(self.rows("SELECT label, patient, part, box, about FROM entry WHERE path = ?", entry.path))
+            _check_alike(entry.path, _told(*before), _told(entry.label, entry.patient, entry.part, *texts))
             self.refuse(entry.path, entry.label, "listed a second time in the manifest")
 
     def refuse(self, path: str, label: str, reason: str) -> None:
@@ -92,22 +100,23 @@ class Index:
         """Say whose a picture is; False where there is no such picture."""
         return bool(self._db.execute("UPDATE entry SET patient = ? WHERE path = ?", (patient, path)).rowcount)
 
-    def list_missing(self, limits: str) -> int:
+    def list_missing(self, limits: str, again: bool) -> int:
         """Fill the table `missing` with the entries that must be decoded, in the order of their paths; their number.
 
-        What failed under other limits is tried again.
+        What failed under other limits is tried again, and with `again` what failed for a passing reason, too.
         """
         self._db.execute(
             """CREATE TEMP TABLE missing AS SELECT entry.path, entry.box, entry.size, entry.mtime FROM entry
             LEFT JOIN picture ON picture.path = entry.path AND picture.box = entry.box AND picture.size = entry.size
-                AND picture.mtime = entry.mtime AND (picture.reason IS NULL OR picture.limits = ?)
+                AND picture.mtime = entry.mtime AND (picture.reason IS NULL OR picture.limits IN (?, ?))
             WHERE picture.path IS NULL ORDER BY entry.path""",
-            (limits,),
+            (limits, limits if again else PASSING),
         )
         return int(self.one("SELECT count(*) FROM missing"))
 
     def put(self, missing: tuple[str, str, int, int], result: Decoded, limits: str, file: str, row: int) -> None:
         """Keep what decoding made of an entry: a row of a pixel file, or a reason."""
+        limits = PASSING if result.passing else limits
         place = (file, row) if result.reason is None else (None, None)
         about = (result.width, result.height, result.format, int(result.text))
         self._db.execute(
@@ -131,6 +140,21 @@ class Index:
             )
             self._db.execute("DELETE FROM picture WHERE file IS NOT NULL AND row IS NULL")
             self._db.execute("DROP TABLE kept")
+
+
+def _told(label: str, patient: str, part: int, box: str, about: str) -> dict[str, Any]:
+    """What a row of the manifest tells of its picture, by column."""
+    return {"label": label, "patient": patient, "split": PART_NAMES[part], "box": json.loads(box), **json.loads(about)}
+
+
+def _check_alike(path: str, before: dict[str, Any], now: dict[str, Any]) -> None:
+    """Raise DataError where two rows of a picture differ."""
+    for column, value in now.items():
+        if value != before[column]:
+            raise DataError(
+                f"{MANIFEST} lists {path} twice, with {column} {before[column]!r} and {value!r}: keep the row that is "
+                "right"
+            )
 
 
 def _text(name: str) -> str:

@@ -18,13 +18,14 @@ if TYPE_CHECKING:
 def from_csv(root: Path, table: Path) -> Iterator[tuple[str, str]]:
     """(path counted from root, patient) for each row of a csv with path and patient (or group).
 
-    Raises DataError for a csv that cannot be read or has neither column.
+    A path that leads out of root is as it was written. Raises DataError for a csv that cannot be read or has neither
+    column.
     """
     for row in read_rows(table, ("path",)):
         if "patient" not in row.values and "group" not in row.values:
             raise DataError(f"{table} has no column patient (or group); it has {', '.join(row.values)}")
-        path = relative(root, table.parent, row.values["path"])
-        if path is not None and row.patient:
+        path = relative(root, table.parent, row.values["path"]) or row.values["path"]
+        if path and row.patient:
             yield path, row.patient
 
 

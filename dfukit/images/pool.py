@@ -49,7 +49,8 @@ class Job:
 class Decoded:
     """What became of a job: pixels uint8 [256, 256, 3], or the reason why there are none.
 
-    `native`, uint8 [W, W, 3], are the file's own pixels where it is a square smaller than that.
+    `native`, uint8 [W, W, 3], are the file's own pixels where it is a square smaller than that. `passing`: the reason
+    lies outside of the file, which may be decoded another time.
     """
 
     sha256: bytes
@@ -60,6 +61,7 @@ class Decoded:
     format: str = ""
     text: bool = False
     native: np.ndarray | None = None
+    passing: bool = False
 
 
 def decode_all(jobs: Iterable[Job], settings: DataSettings, workers: int = 0) -> Generator[Decoded, None, None]:
@@ -126,7 +128,8 @@ class _Decoder:
             if not crashed:
                 self._unanswered.popleft()
                 reason = f"{TOO_SLOW} = {self._seconds:g} to decode"
-                results.append(Decoded(b"", reason if slow else f"crashed the decoder twice (exit status {code})"))
+                reason = reason if slow else f"crashed the decoder twice (exit status {code})"
+                results.append(Decoded(b"", reason, passing=True))
             if self._unanswered and not self._closed:
                 self._write()
         if self._closed:
@@ -212,7 +215,7 @@ class _Decoder:
 def _decoded(answer: dict[str, Any], body: bytes) -> Decoded:
     sha256 = bytes.fromhex(answer["sha256"])
     if answer["reason"] is not None:
-        return Decoded(sha256, answer["reason"])
+        return Decoded(sha256, answer["reason"], passing=answer["passing"])
     pixels = np.frombuffer(body, np.uint8, SIDE * SIDE * 3).reshape(SIDE, SIDE, 3)
     native = None
     if answer["native"]:

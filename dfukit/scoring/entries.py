@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -18,6 +19,8 @@ Entry = dict[str, Any]
 BELOW_FLOOR = "below the measurement floor at this n"
 SOME_UNDEFINED = "undefined on some halves: nothing to compare with"
 ABOVE_REAL = "above what real halves give"
+ADDED = frozenset(("at_half", "n_half", "floor", "note", "classes", "failed", "pictures", "distances"))
+"""Keys of some entries, which are none for a metric's details."""
 
 
 def entry(
@@ -28,8 +31,10 @@ def entry(
     unhalved: str | None = None,
 ) -> Entry:
     """`held_out` is the figure of held-out real pictures, the reference of metrics that have no halves; `unhalved` says
-    why there are none of a metric that has."""
+    why there are none of a metric that has. Raises whatever a score of a plugin leads to that is none."""
     score = finite(score)
+    if taken := ADDED & score.details.keys():
+        raise ValueError(f"its details have the key {min(taken)}, which scores.json has a meaning for")
     value, interval, reference, reason = score.value, score.interval, score.real_vs_real, score.reason
     if reference is None and held_out is not None:
         reference = finite(held_out).value
@@ -48,15 +53,18 @@ def entry(
             interval = (max(low, value - halved.margin), min(high, value + halved.margin))
     elif halved is not None or unhalved is not None:
         reason = reason or unhalved or SOME_UNDEFINED
-    return {
+    real, fake = score.n
+    made = {
         **{key: _json(more) for key, more in score.details.items()},
         **made,
         "value": value,
-        "n": [int(n) for n in score.n],
+        "n": [int(real), int(fake)],
         "interval": [float(end) for end in interval] if interval is not None and value is not None else None,
         "real_vs_real": None if reference is None else float(reference),
-        "reason": reason,
+        "reason": reason and str(reason),
     }
+    json.dumps(made, allow_nan=False)  # where JSON cannot hold it, this metric fails, and not the file of all
+    return made
 
 
 def without(metric: Metric, n: tuple[int, int], reason: str, failed: bool = False) -> Entry:
@@ -83,17 +91,21 @@ def audited(score: Score, metric: Metric, real: Sequence[str], fake: Sequence[st
         {
             "path": _name(fake, found.fake),
             "of": _name(real, found.real),
-            "how": found.how,
-            "distance": _json(found.distance),
+            "how": str(found.how),
+            "distance": _json(float(found.distance)),
         }
         for found in score.found
     ]
     if score.distances is not None:
+        if fake and len(score.distances) != len(fake):
+            raise ValueError(f"it gives {len(score.distances)} distances for {len(fake)} pictures")
         made["distances"] = [float(distance) for distance in score.distances]
     return made
 
 
 def _name(names: Sequence[str], place: int) -> str:
+    if names and not 0 <= place < len(names):
+        raise IndexError(f"it names the picture {place} of {len(names)}, which are counted from 0")
     return names[place] if names else str(place)
 
 
@@ -104,8 +116,10 @@ def finite(score: Score) -> Score:
         score = evolve(score, value=float(score.value))
     if score.value is not None and not math.isfinite(score.value):
         score = evolve(score, value=None, reason=f"not a finite number ({score.value})")
-    if score.interval is not None and not all(math.isfinite(end) for end in score.interval):
-        score = evolve(score, interval=None)
+    if score.interval is not None:
+        low, high = score.interval
+        if not (math.isfinite(low) and math.isfinite(high)):
+            score = evolve(score, interval=None)
     if score.real_vs_real is not None and not math.isfinite(score.real_vs_real):
         score = evolve(score, real_vs_real=None)
     return score

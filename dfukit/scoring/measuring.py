@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from attrs import frozen
 
@@ -21,6 +21,20 @@ class Measured:
     failures: Sequence[str]
 
 
+@frozen
+class _Figure:
+    """A figure by the name that its metric gives it, and what that name ends with in scores.json."""
+
+    task: Task
+    name: str
+    end: str
+    entry: Entry
+
+    @property
+    def key(self) -> str:
+        return f"{self.name}{self.end}"
+
+
 def measure(tasks: Sequence[Task], views: Views, progress: Progress) -> Measured:
     """All figures of all tasks, in their order."""
     bench = Bench(views, progress)
@@ -34,16 +48,36 @@ def measure(tasks: Sequence[Task], views: Views, progress: Progress) -> Measured
         for part in views.parts:
             if on_part := [task for task in some if part == first or task.metric.floor]:
                 entries[part] |= bench.measure(on_part, part, _beside(views, part))
-    scores: dict[str, Entry] = {}
+    figures: list[_Figure] = []
     for task in tasks:
         for part in views.parts if task.metric.floor and not task.metric.audit else views.parts[:1]:
-            end = "" if part == first else f"@{part}"
+            end = task.suffix + ("" if part == first else f"@{part}")
+            found = entries[part].get(task, {})
             if task.missing is not None:
                 n = views.count(part), views.count(SYNTHETIC)
-                scores[f"{task.chosen.name}{end}"] = without(task.metric, n, task.missing)
-            for name, entry in entries[part].get(task, {}).items():
-                scores[f"{name}{task.suffix}{end}"] = entry
-    return Measured(scores, bench.failures)
+                found = {task.chosen.name: without(task.metric, n, task.missing)}
+            figures += [_Figure(task, name, end, entry) for name, entry in found.items()]
+    return Measured(_keyed(figures, bench.failed), bench.failures)
+
+
+def _keyed(figures: Sequence[_Figure], failed: Callable[[str], None]) -> dict[str, Entry]:
+    """Entries by their keys in scores.json. Of two metrics that give the same key, the one that is called so has it, or
+    else the first; the other's figure is an entry that failed."""
+    owners: dict[str, Task] = {}
+    for figure in sorted(figures, key=lambda figure: figure.name != figure.task.chosen.name):
+        owners.setdefault(figure.key, figure.task)
+    scores: dict[str, Entry] = {}
+    for figure in figures:
+        chosen, owner = figure.task.chosen, owners[figure.key].chosen
+        if chosen.name == owner.name:
+            scores[figure.key] = figure.entry
+            continue
+        reason = f"{chosen} gives the figure {figure.name}, which is that of {owner}"
+        failed(reason)
+        real, fake = figure.entry["n"]
+        entry = without(figure.task.metric, (real, fake), reason, failed=True)
+        scores[f"{figure.name} of {chosen.name}{figure.end}"] = entry
+    return scores
 
 
 def _beside(views: Views, part: str) -> str | None:

@@ -65,18 +65,21 @@ class Trial:
 
         Where these are not known, a picture goes by its number, from 0.
         """
-        metric = self.task.metric
+        metric, n = self.task.metric, (self._real.n, self._fake.n)
         if self._reason is not None:
-            return {
-                self.task.chosen.name: without(metric, (self._real.n, self._fake.n), self._reason, failed=self._broken)
-            }
-        if metric.audit:
-            return {name: audited(score, metric, *names) for name, score in self._scores.items()}
+            return {self.task.chosen.name: without(metric, n, self._reason, failed=self._broken)}
         why = obstacle(self._real, self._fake, MIN_PICTURES) if metric.floor else None
-        return {
-            name: entry(score, metric, self._halved.get(name), self._reference.get(name), why)
-            for name, score in self._scores.items()
-        }
+        made: dict[str, Entry] = {}
+        for name, score in self._scores.items():
+            try:
+                if metric.audit:
+                    made[name] = audited(score, metric, *names)
+                else:
+                    made[name] = entry(score, metric, self._halved.get(name), self._reference.get(name), why)
+            # Nor must they be lost with what a score says.
+            except Exception as error:
+                made[name] = without(metric, n, self._blamed(error), failed=True)
+        return made
 
     def _call(self, real: View, fake: View) -> dict[str, Score]:
         return self.task.metric.measure(real, fake, np.random.default_rng(self._seed))
@@ -88,10 +91,14 @@ class Trial:
             work()
         # A plugin's metric may raise anything: the other scores of a long run must not be lost with it.
         except Exception as error:
-            chosen = self.task.chosen
-            culprit = f"{chosen.name} of {chosen.package} {chosen.version}"
-            self._reason, self._broken = described(culprit, error), True
-            self._failed(self._reason)
+            self._reason, self._broken = self._blamed(error), True
+
+    def _blamed(self, error: Exception) -> str:
+        """The reason why there is no figure, which is told."""
+        chosen = self.task.chosen
+        reason = described(f"{chosen.name} of {chosen.package} {chosen.version}", error)
+        self._failed(reason)
+        return reason
 
 
 def described(culprit: str, error: Exception) -> str:

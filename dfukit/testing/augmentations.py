@@ -10,6 +10,9 @@ from torch import Tensor
 from dfukit.interfaces import Augmentation
 from dfukit.testing.suite import Suite, require, require_shape
 
+SCORES = 100_000
+"""Scores of a critic step, so many that an augmentation that adapts goes far in a few."""
+
 
 class AugmentationSuite(Suite):
     """Changed pictures in [0, 1], each drawn separately, the same for the same step."""
@@ -96,10 +99,26 @@ class AugmentationSuite(Suite):
         require(torch.equal(before, torch.random.get_rng_state()), "draw() moves torch's global random state")
 
     def test_its_state_can_be_restored(self) -> None:
-        augmentation = self.build()
-        state = augmentation.state()
+        learnt, fresh, images = self.build(), self.build(), self.repeated()
+        real = torch.ones(SCORES, device=self.device)
+        for _ in range(3):  # of a critic that overfits
+            learnt.observe({"loss": real.mean(), "real": real, "fake": -real})
+        state = learnt.state()
         require(
             isinstance(state, dict) and all(isinstance(values, Tensor) for values in state.values()),
             "state() must return a dict of tensors",
         )
-        self.build().restore(state)
+        fresh.restore(state)
+        one, other = (made.forward(images, made.draw(len(images), self.step())) for made in (learnt, fresh))
+        require(
+            torch.allclose(one, other, atol=1e-5),
+            "another one with its state() changes pictures otherwise: state() must hold what observe() moves, and "
+            "restore() take it back",
+        )
+
+    def test_it_says_that_it_adapts(self) -> None:
+        augmentation = self.build()
+        require(
+            augmentation.adapts or type(augmentation).observe is Augmentation.observe,
+            "it has an observe() of its own: say `adapts = True`, as nothing is observed where a classifier trains",
+        )

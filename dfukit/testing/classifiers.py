@@ -61,6 +61,15 @@ class ClassifierSuite(NetworkSuite):
                 raise AssertionError(" ".join(text.split())[:300]) from None
             require_shape(logits, (2,), f"logits of {height}x{width} pictures")
 
+    def test_a_logit_is_the_same_alone_and_in_a_batch(self) -> None:
+        network, (pictures,) = self.network().eval(), self.inputs(4)
+        with torch.no_grad():
+            alone, together = network(pictures[:1]), network(pictures)[:1]
+        require(
+            torch.allclose(alone, together, atol=1e-3),
+            f"in eval mode a logit depends on the others of its batch (by {(alone - together).abs().max():.3g})",
+        )
+
     def test_eval_mode_is_deterministic(self) -> None:
         network, inputs = self.network().eval(), self.inputs(4)
         with torch.no_grad():

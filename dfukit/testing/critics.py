@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -20,6 +20,11 @@ class CriticSuite(NetworkSuite):
 
     def inputs(self, n: int) -> tuple[Tensor, ...]:
         return self.pictures(n) * 2 - 1, self.labels(n)
+
+    def outputs(self, network: Any, *inputs: Tensor) -> list[Tensor]:
+        images, label = inputs
+        extra = network.auxiliary(images, self.step())
+        return [network(images, label), network.features(images), *([] if extra is None else [extra])]
 
     def test_scores_have_the_promised_shape(self) -> None:
         network = self.network()

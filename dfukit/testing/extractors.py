@@ -21,12 +21,12 @@ class ExtractorSuite(Suite):
     def make(self, chosen: Chosen) -> Any:
         return chosen.make().eval()
 
-    def outputs(self, extractor: Any, height: int, width: int) -> dict[str, Tensor]:
-        """What it makes of three pictures."""
+    def outputs(self, extractor: Any, height: int, width: int, n: int = 3) -> dict[str, Tensor]:
+        """What it makes of the first n of three pictures."""
         rng = torch.Generator().manual_seed(3)
         images = torch.randint(256, (3, 3, height, width), dtype=torch.uint8, generator=rng).to(self.device)
         with torch.no_grad():
-            made: dict[str, Tensor] = extractor.to(self.device)(images)
+            made: dict[str, Tensor] = extractor.to(self.device)(images[:n])
         return made
 
     def test_features_have_the_promised_shape(self) -> None:
@@ -43,6 +43,16 @@ class ExtractorSuite(Suite):
                 require(values.dtype == torch.float32, f"{name} must be float32, got {values.dtype}")
             widths.add(made["features"].shape[1])
         require(len(widths) == 1, f"the number of features changes with the pictures' size: {sorted(widths)}")
+
+    def test_features_are_the_same_alone_and_in_a_batch(self) -> None:
+        extractor = self.build()
+        alone, together = (self.outputs(extractor, self.size, self.size, n) for n in (1, 3))
+        for name, values in together.items():
+            difference = (alone[name] - values[:1]).abs().max() / values.abs().max().clamp(min=1e-12)
+            require(
+                difference <= 1e-3,
+                f"{name} depend on the other pictures of the batch (by {difference:.3g} of the largest value)",
+            )
 
     def test_the_same_pictures_give_the_same_features(self) -> None:
         first = self.outputs(self.build(), self.size, self.size)["features"]

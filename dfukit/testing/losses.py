@@ -30,13 +30,16 @@ class _ToyGenerator(nn.Module):
 
 
 class _ToyCritic(nn.Module):
-    def __init__(self) -> None:
+    """Scores [N], or [N, places] of several places."""
+
+    def __init__(self, places: int = 1) -> None:
         super().__init__()
-        self.body = nn.Sequential(nn.Flatten(), nn.Linear(3 * SIDE * SIDE, 32), nn.LeakyReLU(0.2), nn.Linear(32, 1))
+        layers = nn.Linear(3 * SIDE * SIDE, 32), nn.LeakyReLU(0.2), nn.Linear(32, places)
+        self.body = nn.Sequential(nn.Flatten(), *layers)
 
     def forward(self, images: Tensor, label: Tensor) -> Tensor:
-        scores: Tensor = self.body(images)[:, 0]
-        return scores
+        scores: Tensor = self.body(images)
+        return scores[:, 0] if scores.shape[1] == 1 else scores
 
 
 class LossSuite(Suite):
@@ -45,9 +48,9 @@ class LossSuite(Suite):
     kind: ClassVar[str] = "loss"
     interface: ClassVar[type] = Loss
 
-    def pair(self) -> tuple[_ToyGenerator, _ToyCritic]:
+    def pair(self, places: int = 1) -> tuple[_ToyGenerator, _ToyCritic]:
         torch.manual_seed(0)
-        return _ToyGenerator().to(self.device), _ToyCritic().to(self.device)
+        return _ToyGenerator().to(self.device), _ToyCritic(places).to(self.device)
 
     def batch(self, generator: nn.Module, step: Step) -> Batch:
         """Pictures [N, 3, SIDE, SIDE] of the toy data and of the toy generator."""
@@ -75,15 +78,33 @@ class LossSuite(Suite):
         steps = self.build().critic_steps
         require(isinstance(steps, int) and steps >= 1, f"critic_steps must be at least 1, got {steps!r}")
 
-    def test_terms_are_finite_scalars(self) -> None:
-        loss, (generator, critic) = self.build(), self.pair()
+    def require_terms(self, places: int = 1) -> None:
+        loss, (generator, critic) = self.build(), self.pair(places)
+        of = f" of scores [N, {places}]" if places > 1 else ""
         for player, make in (("critic", self.critic_terms), ("generator", self.generator_terms)):
             terms = make(loss, generator, critic, self.step())
             require("loss" in terms, f'the {player}\'s terms lack "loss": {", ".join(terms) or "none"}')
             require(terms["loss"].requires_grad, f"the {player}'s loss carries no gradient")
             for name, values in terms.items():
                 shape = (N,) if name in ("real", "fake") else ()
-                require_shape(values, shape, f'the {player}\'s term "{name}"')
+                require_shape(values, shape, f'the {player}\'s term "{name}"{of}')
+
+    def test_terms_are_finite_scalars(self) -> None:
+        self.require_terms()
+
+    def test_a_critic_may_score_several_places(self) -> None:
+        self.require_terms(places=3)
+
+    def test_it_says_that_it_takes_gradients_of_single_scores(self) -> None:
+        loss, (generator, critic) = self.build(), self.pair()
+        followed: list[bool] = []
+        critic.body.register_forward_pre_hook(lambda _, given: followed.append(given[0].requires_grad))
+        self.critic_terms(loss, generator, critic, self.step())
+        require(
+            loss.per_picture or not any(followed),
+            "the critic's step takes gradients by its pictures, which batch statistics in a critic would falsify: "
+            "say `per_picture = True`",
+        )
 
     def test_the_critic_step_leaves_the_generator_without_gradients(self) -> None:
         loss, (generator, critic) = self.build(), self.pair()

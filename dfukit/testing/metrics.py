@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import math
 from typing import Any, ClassVar
 
 import numpy as np
+from attrs import evolve
 
 from dfukit.component import Chosen
+from dfukit.errors import reason_of
 from dfukit.interfaces import Metric, Score, View
+from dfukit.rows import Rows
+from dfukit.scoring import entries
 from dfukit.testing.suite import Suite, require
 
 WIDTH = 16
@@ -37,7 +42,16 @@ class MetricSuite(Suite):
         return _noise(self.count, self.size)
 
     def measure(self, real: View, fake: View) -> dict[str, Score]:
-        scores: dict[str, Score] = self.build().measure(real, fake, np.random.default_rng(0))
+        """The figures of two sets, handed over as a scoring does."""
+        metric = self.build()
+        real, fake = (_handed(view, metric.reads) for view in (real, fake))
+        try:
+            scores: dict[str, Score] = metric.measure(real, fake, np.random.default_rng(0))
+        except Exception as error:
+            raise AssertionError(
+                f"measure() fails: {reason_of(error)}. Views hold what `reads` names ({metric.reads}), labels and "
+                "groups where they are known, and pixels that come into memory where they are indexed"
+            ) from error
         require(scores and isinstance(scores, dict), "measure() must return a dict with at least one score")
         for name, score in scores.items():
             require(isinstance(score, Score), f"{name} must be a Score, got {type(score).__name__}")
@@ -68,6 +82,28 @@ class MetricSuite(Suite):
         one, other = self.halves()
         first, second = list(self.measure(one, other)), list(self.measure(one, self.noise()))
         require(first == second, f"the names of scores change with the pictures: {first}, then {second}")
+        foreign = [name for name in first if not name.startswith(self.component)]
+        require(not foreign, f"names of scores must begin with {self.component}, got {', '.join(foreign)}")
+
+    def test_labels_and_groups_may_be_unknown(self) -> None:
+        one, other = (evolve(view, labels=None, groups=None) for view in self.halves())
+        self.measure(one, other)
+
+    def test_scores_json_can_hold_what_it_says(self) -> None:
+        metric, (one, other) = self.build(), self.halves()
+        # An audit has something to say of copies, and sees held-out pictures.
+        real, fake = (evolve(one, held_out=other), one) if metric.audit else (one, other)
+        for name, score in self.measure(real, fake).items():
+            inside = all(0 <= found.fake < fake.n and 0 <= found.real < real.n for found in score.found)
+            require(inside, f"{name} objects to pictures that are not in the views: `found` holds their places")
+            if score.distances is not None:
+                given = len(score.distances)
+                require(given == fake.n, f"{name} gives {given} distances of {fake.n} synthetic pictures")
+            try:
+                said = entries.audited(score, metric, (), ()) if metric.audit else entries.entry(score, metric)
+                json.dumps(said, allow_nan=False)
+            except (TypeError, ValueError) as error:
+                raise AssertionError(f"scores.json cannot hold {name}: {error}") from None
 
     def test_the_same_sets_give_the_same_figures(self) -> None:
         one, other = self.halves()
@@ -89,6 +125,19 @@ class MetricSuite(Suite):
 
 def _finite(*values: float | None) -> bool:
     return all(isinstance(value, int | float) and math.isfinite(value) for value in values)
+
+
+def _handed(view: View, reads: str) -> View:
+    """The view with nothing but what a metric reads, and what is known of the pictures."""
+    asked = reads.split("+")
+    return View(
+        features=view.features if "features" in asked else None,
+        logits=view.logits if "logits" in asked else None,
+        pixels=Rows(view.pixels, np.arange(view.n)) if "pixels" in asked and view.pixels is not None else None,
+        labels=view.labels,
+        groups=view.groups,
+        held_out=None if view.held_out is None else _handed(view.held_out, reads),
+    )
 
 
 def _good(n: int, size: int) -> View:

@@ -64,6 +64,28 @@ class NetworkSuite(Suite):
     def inputs(self, n: int) -> tuple[Tensor, ...]:
         """Arguments of `forward` for n pictures."""
 
+    def outputs(self, network: Any, *inputs: Tensor) -> list[Tensor]:
+        """All that a run computes with the network."""
+        return [network(*inputs)]
+
+    def test_it_runs_forward_and_backward_as_in_training(self) -> None:
+        network = self.build().cpu().to(memory_format=torch.channels_last).train()
+        inputs = [_channels_last(values.cpu()) for values in self.inputs(2)]
+        try:
+            with torch.autocast("cpu", torch.bfloat16):
+                outputs = self.outputs(network, *inputs)
+            torch.autograd.backward([values.float().square().mean() for values in outputs if values.requires_grad])
+        except RuntimeError as error:
+            raise AssertionError(
+                "training runs networks and pictures in channels_last memory, under bfloat16 autocast where that is "
+                f"fast, and there it fails: {error}"
+            ) from None
+        gradients = [values.grad for values in network.parameters() if values.grad is not None]
+        require(
+            all(bool(values.isfinite().all()) for values in (*outputs, *gradients)),
+            "under bfloat16 autocast outputs or gradients are not finite",
+        )
+
     def test_weights_rebuild_from_their_file_in_another_process(self) -> None:
         network, description = self.build().cpu().eval(), self.describe()
         inputs = [values.cpu() for values in self.inputs(2)]
@@ -88,3 +110,8 @@ class NetworkSuite(Suite):
             "the network that another process rebuilt from the weights file gives other outputs: "
             "keep everything that matters in parameters, persistent buffers or settings",
         )
+
+
+def _channels_last(values: Tensor) -> Tensor:
+    """Pictures in the memory layout of training; anything else as it is."""
+    return values.contiguous(memory_format=torch.channels_last) if values.ndim == 4 else values

@@ -18,9 +18,9 @@ import tomli_w
 import torch
 from torch import Tensor
 
-from dfukit import registry, settings
+from dfukit import config, registry, settings
 from dfukit.component import Chosen, ImageSpec
-from dfukit.errors import WeightsError
+from dfukit.errors import DfukitError, WeightsError
 from dfukit.interfaces import Step
 from dfukit.registry import Offer
 from dfukit.replay import Feed
@@ -139,6 +139,16 @@ class Suite:
             text = tomli_w.dumps(settings.as_table(values))
             again: Any = settings.build(declared, tomllib.loads(text), self.kind)
             require(again == values, f"settings changed on their way through TOML: {values} became {again}")
+
+    def test_what_it_suggests_can_be_set(self) -> None:
+        asked = {section: dict(values) for section, values in self.offer.component.suggests.items()}
+        if self.kind in config.SLOTS:
+            asked[self.kind] = {**asked.get(self.kind, {}), "name": self.component}
+        try:
+            # As a user's own words, which count more than what the preset says of the same.
+            config.resolve(registry.load(), preset="standard", flags=asked)
+        except DfukitError as error:
+            raise AssertionError(f"nobody can set what {self.component} suggests: {error}") from None
 
     def test_importing_the_plugin_leaves_torch_unimported(self) -> None:
         require(*_light(self.offer.plugin, self.offer.package))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -29,6 +30,8 @@ class Ada(Augmentation):
     those of Wasserstein and relativistic losses have no zero. The luma flip, hue changes and filters of the paper are
     left out: they change what a wound is.
     """
+
+    adapts: ClassVar[bool] = True
 
     def __init__(self, settings: AdaSettings, image: ImageSpec) -> None:
         self.settings = settings

@@ -95,6 +95,8 @@ class Extractor(extractor.Sound):
 
 
 class Metric(metric.Sound):
+    name = "moody"
+
     def __init__(self, settings: Moody) -> None:
         self.does = settings.does
 

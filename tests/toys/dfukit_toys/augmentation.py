@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor
 
@@ -50,6 +52,37 @@ class Counts(Sound):
 
     def draw(self, n: int, step: Step, purpose: str = "augment") -> Tensor:
         return torch.rand(n, 1, 1, 1, generator=torch.Generator().manual_seed(step.index))
+
+
+class Adapts(Sound):
+    """The more the critic overfits, the darker."""
+
+    adapts = True
+
+    def __init__(self, settings: ToySettings, image: ImageSpec) -> None:
+        self.darker = torch.zeros(())
+
+    def forward(self, images: Tensor, params: Tensor) -> Tensor:
+        return super().forward(images, params) * (1 - self.darker.to(images.device) / 2)
+
+    def observe(self, terms: Mapping[str, Tensor]) -> None:
+        moved = terms["real"].sign().mean() * len(terms["real"]) / 500_000
+        self.darker = (self.darker.to(moved.device) + moved).clamp(0, 1)
+
+    def state(self) -> dict[str, Tensor]:
+        return {"darker": self.darker}
+
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        self.darker = state["darker"]
+
+
+class Forgets(Adapts):
+    def state(self) -> dict[str, Tensor]:
+        return {"darker": torch.zeros(())}
+
+
+class AdaptsUnsaid(Adapts):
+    adapts = False
 
 
 class Ends(Sound):

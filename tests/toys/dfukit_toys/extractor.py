@@ -31,6 +31,12 @@ class Unseeded(Sound):
         return {"features": features + torch.randn_like(features)}
 
 
+class Mixes(Sound):
+    def forward(self, images: Tensor) -> dict[str, Tensor]:
+        features = super().forward(images)["features"]
+        return {"features": features - features.mean(0)}
+
+
 class Weightless(Sound):
     def __init__(self, settings: ToySettings) -> None:
         raise WeightsError("the toy weights are not here")

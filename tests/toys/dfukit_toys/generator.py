@@ -72,9 +72,17 @@ class Forgets(Sound):
         return (self.raw(latent, label) + self.colour).tanh()
 
 
+class Tied(Sound):
+    """A layer goes by two names."""
+
+    def __init__(self, settings: ToySettings, image: ImageSpec) -> None:
+        super().__init__(settings, image)
+        self.again = self.paint
+
+
 class Orphan(nn.Module):
     def __init__(self, settings: ToySettings, image: ImageSpec) -> None:
         super().__init__()
 
 
-Helpless = Undeclared = Demanding = Sound
+Helpless = Undeclared = Demanding = Misspells = Exaggerates = Dreams = Sound

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 from torch.nn.functional import softplus
 
 from dfukit import ImageSpec
-from dfukit.interfaces import Batch, Loss, Scorer, Step
+from dfukit.interfaces import Batch, Loss, Scorer, Step, of_pictures
 from dfukit_toys import ToySettings
 
 
@@ -17,11 +18,14 @@ class Sound(Loss):
         pass
 
     def critic(self, critic: Scorer, batch: Batch, step: Step) -> dict[str, Tensor]:
-        real, fake = critic(batch.real, batch.label), critic(batch.fake, batch.label)
+        real, fake = (self.scores(critic, pictures, batch.label) for pictures in (batch.real, batch.fake))
         return {"loss": softplus(-real).mean() + softplus(fake).mean(), "real": real, "fake": fake}
 
     def generator(self, critic: Scorer, batch: Batch, step: Step) -> dict[str, Tensor]:
         return {"loss": softplus(-critic(batch.fake, batch.label)).mean()}
+
+    def scores(self, critic: Scorer, pictures: Tensor, label: Tensor) -> Tensor:
+        return of_pictures(critic(pictures, label))
 
 
 class Backwards(Sound):
@@ -45,3 +49,18 @@ class Counts(Sound):
 
     def generator(self, critic: Scorer, batch: Batch, step: Step) -> dict[str, Tensor]:
         return {"loss": super().generator(critic, batch, step)["loss"] * (1 + step.index)}
+
+
+class OnePlace(Sound):
+    def scores(self, critic: Scorer, pictures: Tensor, label: Tensor) -> Tensor:
+        return critic(pictures, label)
+
+
+class Penalises(Sound):
+    """With a gradient penalty, but without saying so."""
+
+    def critic(self, critic: Scorer, batch: Batch, step: Step) -> dict[str, Tensor]:
+        terms, pictures = super().critic(critic, batch, step), batch.real.detach().requires_grad_()
+        scores = self.scores(critic, pictures, batch.label)
+        (gradient,) = torch.autograd.grad(scores.sum(), pictures, create_graph=True)
+        return {**terms, "loss": terms["loss"] + gradient.square().mean()}
