@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shlex
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -23,7 +22,6 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from dfukit import rundir
-from dfukit.errors import DfukitError
 
 KEPT = 2
 """Checkpoints in a run folder: the newest, and the one before it in case that the newest is damaged."""
@@ -50,7 +48,7 @@ class Checkpoint:
 def write(folder: Path, checkpoint: Checkpoint) -> None:
     """Add a checkpoint to a folder of them and remove all but the last two.
 
-    Raises DfukitError where it cannot be written; the checkpoints before it are untouched then.
+    Raises OSError naming it where it cannot be written; the checkpoints before it are untouched then.
     """
     staged, final = folder / f".{checkpoint.step:08d}.{os.getpid()}.tmp", folder / f"{checkpoint.step:08d}"
     tensors = {
@@ -73,10 +71,7 @@ def write(folder: Path, checkpoint: Checkpoint) -> None:
         _tidy(folder, checkpoint.step)
     except OSError as error:
         shutil.rmtree(staged, ignore_errors=True)
-        raise DfukitError(
-            f"{folder}: step {checkpoint.step} cannot be saved ({error.strerror or error}); earlier checkpoints are "
-            f"untouched: make room or give leave to write, then dfukit run --resume {shlex.quote(str(folder.parent))}"
-        ) from None
+        raise OSError(error.errno, error.strerror, str(final)) from None
 
 
 def newest(folder: Path, say: Callable[[str], None]) -> Checkpoint | None:

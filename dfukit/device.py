@@ -56,6 +56,7 @@ def choose(settings: RunSettings) -> Compute:
         torch.set_num_threads(settings.threads)
     device = _device(settings.device)
     bf16 = settings.precision == "bf16" or (settings.precision == "auto" and _fast_bf16(device))
+    torch.backends.cudnn.allow_tf32 = bf16  # whose ten bits are not the float32 that was asked for
     return Compute(device, bf16)
 
 

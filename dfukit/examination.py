@@ -106,8 +106,9 @@ class Examination:
             n -= n % self.portions.size  # a last portion of one picture has no statistics
         if n < 2:
             return 0.0
-        # Evenly spaced: pictures are in the order of their paths, and so of their classes.
-        some, others = (torch.linspace(0, len(part) - 1, n).long() for part in (self.training, self.validation))
+        # Evenly spaced, then mixed: pictures are in the order of their paths, and so of their classes.
+        mixed = torch.randperm(n, generator=torch.Generator().manual_seed(0))
+        some, others = (torch.linspace(0, len(part) - 1, n).long()[mixed] for part in (self.training, self.validation))
         kept = [buffer.clone() for buffer in critic.buffers()]
         critic.train(not critic.per_picture)
         train = self._scores(critic, *self.training.take(some))
@@ -116,7 +117,7 @@ class Examination:
         for buffer, before in zip(critic.buffers(), kept, strict=True):
             buffer.copy_(before)
         gap = float(train.mean() - made.mean())
-        if gap < 3 * float((train.var() / n + made.var() / n).sqrt()):
+        if gap < 3 * float((train.var() / n + made.var() / len(made)).sqrt()):
             return 0.0
         return float(train.mean() - held_out.mean()) / gap
 

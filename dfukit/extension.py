@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
+
 from attrs import evolve
 
-from dfukit import checkpoint, rundir
+from dfukit import checkpoint, report, rundir
 from dfukit.checkpoint import Checkpoint
 from dfukit.config import RunConfig
 from dfukit.errors import ConfigError, DataError
@@ -32,20 +34,42 @@ def check(config: RunConfig, folder: RunDir, more: str) -> tuple[GanSettings, Ch
 def extend(config: RunConfig, folder: RunDir, more: str, world: World) -> RunConfig:
     """The configuration of a run whose GAN trains on: it is no longer one whose training has ended.
 
-    What follows goes on from the run's last checkpoint, its patience anew. Raises what `check` does.
+    What follows goes on from the run's last checkpoint, its patience anew; what came after the GAN is gone. Where its
+    report was made to be shared, `report.share` asks that of the next one. Raises what `check` does.
     """
     gan, last = check(config, folder, more)
-    extended = evolve(config, gan=gan)
+    shared = config.report.share or report.is_shared(folder)
+    extended = evolve(config, gan=gan, report=evolve(config.report, share=shared))
     world.wait()  # all have read what the first now writes anew
     if world.first:
         judge = {**last.judge, "ended": "", "early_stop": {**last.judge["early_stop"], "waited": 0}}
         checkpoint.write(folder.checkpoints, evolve(last, judge=judge))
         rundir.write_toml(folder.config, extended.as_table())
         folder.stop.unlink(missing_ok=True)
-        folder.manifest.unlink(missing_ok=True)  # its pictures are of the generator that there was
+        _forget(folder)
         folder.training.unlink()
     world.wait()
     return extended
+
+
+def _forget(folder: RunDir) -> None:
+    """Remove what was made of the generator that there was; what other commands added stays."""
+    for path in (
+        folder.sums,  # first these two, which say that all is whole
+        folder.manifest,
+        folder.report,
+        folder.model_card,
+        folder.release,
+        folder.scores,
+        folder.skin_tones,
+        folder.classification,
+        folder.predictions,
+        folder.classifier_weights,
+        folder.real_classifier_weights,
+    ):
+        path.unlink(missing_ok=True)
+    for place in (folder.synthetic, folder.held_back, folder.flagged, folder.features):
+        shutil.rmtree(place, ignore_errors=True)
 
 
 def _longer(config: RunConfig, done: int, more: str) -> GanSettings:

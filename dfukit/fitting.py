@@ -202,11 +202,7 @@ class Batches:
         check_part(image, real, "training")
         self.real, self.synthetic, self.seed = real, synthetic, seed
         self.targets = positives(image, real)
-        if len(np.unique(self.targets)) < 2:
-            only = "only" if self.targets.all() else "no"
-            raise DataError(
-                f"the training part has {only} pictures of {image.positive}: a classifier needs both classes"
-            )
+        check_classes(image, real.labels)
         self.size = settings.batch_size
         self.per_epoch = math.ceil(len(real) / self.size)
         self.synthetic_size = 0
@@ -296,6 +292,14 @@ def positives(image: ImageSpec, pictures: Pictures) -> np.ndarray:
     if image.positive not in image.classes:
         raise ConfigError(f"data.positive {image.positive!r} is none of the labels {', '.join(image.classes)}")
     return np.asarray(pictures.labels == image.classes.index(image.positive))
+
+
+def check_classes(image: ImageSpec, labels: np.ndarray) -> None:
+    """Raises DataError where the labels [N] of the training part are of one class alone."""
+    positive = labels == image.classes.index(str(image.positive))
+    if len(np.unique(positive)) < 2:
+        only = "only" if positive.any() else "no"
+        raise DataError(f"the training part has {only} pictures of {image.positive}: a classifier needs both classes")
 
 
 def check_part(image: ImageSpec, pictures: Pictures, part: str) -> None:

@@ -202,7 +202,7 @@ class Judge:
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        self.early_stop = EarlyStop(**state["early_stop"])
+        self.early_stop = EarlyStop(**{**state["early_stop"], "patience": self.settings.patience})
         name = self.distance and self.distance.name
         if (before := state.get("distance", name)) != name:  # the Inception weights came or went, for instance
             self.early_stop = EarlyStop(self.early_stop.patience, kept_step=self.early_stop.kept_step)

@@ -18,6 +18,7 @@ from dfukit import (
     device,
     environment,
     extension,
+    fitting,
     gan,
     registry,
     release,
@@ -129,7 +130,7 @@ def _go(config: RunConfig, folder: RunDir, progress: Progress, extend: str = "")
         again = f", extend={extend!r}" if extend and asked() else ""
         return f"dfukit.run(resume={str(folder.path)!r}{again})"
 
-    with continued_by(line), traceback_kept(folder):
+    with continued_by(line), rundir.at_work(folder), traceback_kept(folder):
         return execute(config, folder, progress, extend)
 
 
@@ -142,7 +143,12 @@ def execute(config: RunConfig, folder: RunDir | None, progress: Progress, extend
     """
     with joined() as world:
         config, run, compute, images, split, image = _begin(config, folder, extend, progress, world)
+        if image.positive is not None:
+            fitting.check_classes(image, images.labels[split.train])
+        again = run.training.is_file()
         trained = train_gan(config, run, compute, images, split, image, progress, world)
+        if again and world.first:
+            _begin_anew(run, "what follows the GAN is made anew")
         config = _as_trained(config, run)
         samples = draw_samples(config, run, trained, split)
         samples, verdict = score_samples(config, run, compute, images, split, samples, progress, world)
@@ -150,7 +156,7 @@ def execute(config: RunConfig, folder: RunDir | None, progress: Progress, extend
         coverage.write(run, images, split, samples, image.size)
         classify_arms(config, run, compute, images, split, image, samples, progress, "run")
         release.settle(run, verdict)
-        finish(run, config, images, split, config.report.share)
+        finish(run, config, images, split, config.report.share or report.is_shared(run))
     return Run(run)
 
 
@@ -198,10 +204,12 @@ def execute_classify(folder: RunDir, progress: Progress) -> Run:
     if image.positive is None:
         raise DataError(f"{images.name} has one class only ({images.classes[0]}): there is nothing to classify")
     samples = read_samples(folder, images.classes)
+    summed = folder.sums.is_file()
+    _begin_anew(folder, "the classifiers are trained by dfukit classify")
     classify_arms(config, folder, compute, images, split, image, samples, progress, "classify")
     if folder.report.is_file():  # its figures are those of the classifiers that there were
         finish(folder, config, images, split, config.report.share or report.is_shared(folder))
-    elif folder.sums.is_file():
+    elif summed:
         sums.record(folder)
     return Run(folder)
 
@@ -295,6 +303,15 @@ def train_gan(
     return trained
 
 
+def _begin_anew(folder: RunDir, what: str) -> None:
+    """A run whose GAN is trained is not finished, or no longer: it has no sums, and an event that its report lacks."""
+    steps = rundir.read_json(folder.training)["steps"]
+    folder.sums.unlink(missing_ok=True)
+    if folder.metrics.is_file():
+        folder.keep_events(lambda event: event["phase"] != "classifier")
+    folder.event("note", step=steps, text=what)
+
+
 def finish(folder: RunDir, config: RunConfig, images: ImageSet, split: Split, share: bool) -> None:
     """The report and the model card, and last the sums of all files, by which `dfukit verify` knows them again."""
     report.write(folder, config, images, split, share)
@@ -316,8 +333,6 @@ def classify_arms(
     if image.positive is None:
         progress.say(f"one class only ({images.classes[0]}): the classifier step is skipped")
         return
-    if folder.metrics.is_file():
-        folder.keep_events(lambda event: event["phase"] != "classifier")
     critic, critic_description = weights.read(folder.critic_weights, "critic")
     assert isinstance(critic, Critic)
     classify.compare_arms(

@@ -39,6 +39,7 @@ class Feed:
     def first(self, turn: Step) -> FedStep:
         """A turn that makes the places, and may be computed."""
         self._drawn.clear()  # of an attempt for which memory was short
+        self._next = None
         self.progress.fill_(turn.progress)
         return FedStep.of(turn, self)
 
@@ -149,7 +150,7 @@ class Replay:
         `work` is the same each time, but that its portions of `portion` pictures may become smaller before it is
         captured.
         """
-        if not self.captured and self._before == 0 and portion != self._portion:
+        if self._possible and not self.captured and self._before == 0 and portion != self._portion:
             self._before = 1
         if not self.captured and self._before == 0 and self._possible:
             self._capture(turn, network, work)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -235,6 +236,45 @@ def open_run(reference: str | Path, parent: Path = Path("runs")) -> RunDir:
         if (path / "config.toml").is_file():
             return RunDir(path if path.name not in ("", "..") else path.resolve())  # a run has a name, also from within
     raise DataError(f"{reference} is no run folder (it has no config.toml)")
+
+
+@contextmanager
+def at_work(run: RunDir) -> Iterator[None]:
+    """Keep other commands that write out of a run folder; of the processes that torchrun started, the first does.
+
+    Raises ConfigError where another is at work there.
+    """
+    if os.environ.get("RANK", "0") != "0":
+        yield
+        return
+    watch = shlex.join(["dfukit", "monitor", str(run.path)])
+    with alone(run.path, f"another dfukit is at work in {run.path}: wait for it, or watch it with `{watch}`"):
+        yield
+
+
+@contextmanager
+def alone(folder: Path, taken: str) -> Iterator[list[int]]:
+    """Lock a folder for the block, and for as long as a process lives that inherits the file; no file is put there.
+
+    The lock ends with these, however they end. Raises ConfigError, which says `taken`, where another holds it. Where
+    folders cannot be locked nothing is kept out.
+    """
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        yield []
+        return
+    file = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ConfigError(taken) from None
+        except OSError:  # some network file systems
+            pass
+        yield [file]
+    finally:
+        os.close(file)
 
 
 def unchanged(path: Path) -> Callable[[], bool]:

@@ -63,7 +63,7 @@ class GanSettings:
     flips: bool = s.flag(False, "mirror half of the real pictures, drawn anew each time")
     ema: float = s.real(0.999, "decay of the averaged generator for each step; 0: none", low=0.0, high=0.99999)
     evaluate_every: int = s.whole(0, "steps between evaluations; 0: an epoch, but at least 20 steps", low=0)
-    evaluate_pictures: int = s.whole(256, "pictures drawn for an evaluation", low=10)
+    evaluate_pictures: int = s.whole(256, "pictures drawn for an evaluation; 64, those of the grid, at least", low=10)
     patience: int = s.whole(
         10, "evaluations without a better distance to the validation part before it stops; 0: never", low=0
     )

@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dfukit import ConfigError, Interrupted, phantom
+from dfukit import ConfigError, Interrupted, phantom, rundir
 from dfukit.comparing import read_contestants, table
 from dfukit.comparing.experiment import compare
 from dfukit.comparing.judging import check_smaller, reduced
-from dfukit.comparing.trials import Trial, alone, train
+from dfukit.comparing.trials import Trial, train
 from dfukit.progress import Silent
 from dfukit.rundir import RunDir
 
@@ -283,7 +283,8 @@ def test_an_extension_that_was_interrupted_is_made_when_the_comparison_goes_on(
 
 def test_two_comparisons_in_one_folder_are_refused(tmp_path: Path) -> None:
     trial = Trial("lstm_wgan", "time", 0, tmp_path / "run", {"run": {"threads": 1}, "gan": {"budget": "40m"}})
-    with alone(tmp_path), pytest.raises(ConfigError, match="another comparison, or a training that one left behind"):
+    words = "another comparison, or a training that one left behind, is at work in .*: wait for it, or choose another"
+    with rundir.alone(tmp_path, ""), pytest.raises(ConfigError, match=words):
         train([trial], 1, Silent())
 
 

@@ -25,6 +25,8 @@ def test_bfloat16_is_chosen_where_it_is_fast_and_told_as_slow_where_it_is_not(
 ) -> None:
     monkeypatch.setattr(hardware, "cpu_bf16", lambda: fast)
     assert str(choose(RunSettings(device="cpu", precision=precision))) == said
+    # On a GPU convolutions would take ten bits for float32.
+    assert torch.backends.cudnn.allow_tf32 == ("bfloat16" in said)
 
 
 @pytest.mark.parametrize("name", ["auto", "cuda"])

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 import attrs
 import numpy as np
@@ -275,20 +275,20 @@ class Brightness(Critic):
         return images.mean((1, 2, 3)) * 10
 
 
-def judge(folder: Path, training: int, validation: int) -> Judge:
-    """A judge of sets of one grey level each, with a little noise."""
+def judge(folder: Path, training: int, validation: int, n: int = 40) -> Judge:
+    """A judge of sets of one grey level each, with a little noise, the second half of another class."""
 
-    def grey(level: int, n: int) -> DevicePictures:
+    def grey(level: int) -> DevicePictures:
         pixels = np.random.default_rng(level).integers(level - 5, level + 5, (n, 16, 16, 3), np.uint8)
-        return DevicePictures(pixels, np.zeros(n, np.int64), CPU.device)
+        return DevicePictures(pixels, np.arange(n) * 2 // n, CPU.device)
 
     return Judge(
         settings=small().gan,
         run=RunDir(folder),
         compute=CPU,
         progress=Silent(),
-        training=grey(training, 40),
-        validation=grey(validation, 40),
+        training=grey(training),
+        validation=grey(validation),
         classes=2,
         latent_size=4,
         epoch_steps=1,
@@ -319,6 +319,31 @@ def test_an_alarm_rings_when_the_critic_tells_training_from_validation_pictures(
     alike.at = 1
     alike.evaluate(Painter(0.1), Brightness())
     assert alike.alarms == {}
+
+
+def test_a_critic_that_scores_by_its_batch_sees_all_classes_in_each(tmp_path: Path) -> None:
+    class Batched(Brightness):
+        per_picture = False
+        seen: ClassVar[list[set[int]]] = []
+
+        def forward(self, images: Tensor, label: Tensor) -> Tensor:
+            self.seen.append(set(label.tolist()))
+            return super().forward(images, label)
+
+    watching = judge(tmp_path, training=240, validation=130, n=256)
+    watching.at = 1
+    watching.evaluate(Painter(0.1), Batched())
+    assert len(Batched.seen) == 9
+    assert all(labels == {0, 1} for labels in Batched.seen)
+
+
+def test_the_patience_of_a_run_that_goes_on_is_that_of_its_settings(tmp_path: Path) -> None:
+    before, after = (judge(tmp_path / name, 200, 200) for name in ("before", "after"))
+    before.early_stop = EarlyStop(1, best=0.01, best_step=4, waited=1)
+    assert before.early_stop.stops
+    after.restore(before.state())
+    assert (after.early_stop.best, after.early_stop.patience) == (0.01, after.settings.patience)
+    assert not after.early_stop.stops
 
 
 def test_weights_are_chosen_anew_where_the_stopping_distance_is_another_one_than_before(tmp_path: Path) -> None:

@@ -75,6 +75,18 @@ def test_a_missing_folder_is_named(tmp_path: Path) -> None:
         load(tmp_path / "nowhere")
 
 
+def test_a_folder_that_counts_from_elsewhere_is_named_with_the_remedy(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(root.parent)
+    assert len(images.load(DataSettings(path=root.name)).paths) == 8
+    monkeypatch.chdir(root)
+    with pytest.raises(
+        DataError, match=rf"data\.path {root.name} does not exist here: .*: go there, or write the whole path"
+    ):
+        images.load(DataSettings(path=root.name))
+
+
 @pytest.mark.parametrize(
     ("path", "said"),
     [

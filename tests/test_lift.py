@@ -22,6 +22,7 @@ from dfukit import cli, phantom, pipeline, registry, rundir
 from dfukit import labels as audits
 from dfukit.config import RunConfig, read_toml
 from dfukit.errors import ConfigError, DataError, DivergedError, Interrupted
+from dfukit.finished import Run
 from dfukit.images import make_split, write_split
 from dfukit.lift import arms, experiment
 from dfukit.lift.folds import Fold, Real, check_folds, make_folds
@@ -262,8 +263,12 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def lift(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
+    return command(capsys, "lift", *arguments)
+
+
+def command(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "argv", ["dfukit", "lift", *map(str, arguments)])
+        patch.setattr(sys, "argv", ["dfukit", *map(str, arguments)])
         with pytest.raises(SystemExit) as ended:
             cli.main()
     captured = capsys.readouterr()
@@ -428,6 +433,33 @@ def test_an_experiment_that_follows_a_run_has_the_steps_that_its_time_budget_bec
     code, out, err = lift(capsys, "mine", "--json")
     assert code == 0, err
     assert json.loads(out)["answer"] == result["answer"]
+
+
+def test_the_answer_of_an_experiment_that_follows_a_run_is_told_below_the_figures_of_the_run(
+    run: RunDir, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(pipeline, "execute", lambda *_: Run(run))  # it has ended
+    code, out, err = command(capsys, "run", "--resume", "mine", "--lift", "--json")
+    assert code == 0, err
+    document, answered = json.loads(out), Lift(run.lift, rundir.read_json(run.lift_result))
+    assert document == {**Run(run).as_table(), "lift": answered.as_table()}
+    code, out, err = command(capsys, "run", "--resume", "mine", "--lift")
+    assert code == 0, err
+    assert out.startswith(f"{Run(run).as_text()}\n\n{answered.answer}: AUROC ")
+
+
+def test_an_experiment_that_follows_a_run_is_gone_on_with_alone(
+    run: RunDir, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(pipeline, "execute", lambda *_: Run(run))
+    monkeypatch.setattr(pipeline, "train_gan", interrupted)
+    code, out, err = command(capsys, "run", "--resume", "mine", "--lift")
+    assert code == 130
+    assert out == f"{Run(run).as_text()}\n"  # of hours that are over
+    assert err.strip().endswith(f"go on with: dfukit lift {run.path}")
 
 
 def test_a_fold_that_was_interrupted_keeps_the_steps_that_its_time_budget_became(

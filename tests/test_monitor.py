@@ -9,6 +9,7 @@ import os
 import pty
 import re
 import select
+import shlex
 import signal
 import struct
 import subprocess
@@ -345,14 +346,41 @@ def test_a_trained_gan_that_nothing_follows_is_no_alarm(run: RunDir) -> None:
     assert any("those of step 5,750 are kept" in line for line in lines)
 
 
+def test_classifiers_that_no_report_follows_are_no_alarm(run: RunDir) -> None:
+    touch(run.training, {"steps": 6_200}, NOW)
+    touch(run.classification, {}, NOW + 1)
+    state = read(run, *GAN, classified(60, NOW))
+    assert (state.phase, state.status(NOW), state.status(NOW + 900)) == ("report", "running", "classified")
+    text = " ".join(line.strip() for line in shown(state, 140, now=NOW + 900))
+    assert "CLASSIFIERS DONE" in text
+    assert f"dfukit report {run.path} writes one" in text
+
+
 def test_the_report_ends_a_run_and_later_events_begin_it_again(run: RunDir) -> None:
     touch(run.training, {"steps": 6_200}, NOW)
     write(run, [*GAN, classified(60, NOW)])
     touch(run.report, "", NOW + 5)
+    touch(run.sums, "", NOW + 5)
     monitor = Monitor(run)
     assert monitor.refresh().status(NOW + 9e5) == "finished"
     append(run, classified(1, NOW + 100))
     assert monitor.refresh().status(NOW + 101) == "running"
+
+
+def test_a_run_that_is_made_anew_is_finished_once_its_report_and_its_sums_are_new(run: RunDir) -> None:
+    touch(run.training, {"steps": 6_200}, NOW)
+    for path in (run.report, run.sums):
+        touch(path, "", NOW + 5)
+    monitor = Monitor(run)
+    write(run, GAN)
+    assert monitor.refresh().status(NOW + 6) == "finished"
+    append(run, {"time": NOW + 50, "phase": "note", "step": 6_200, "text": "what follows the GAN is made anew"})
+    os.utime(run.metrics, (NOW + 50, NOW + 50))
+    assert monitor.refresh().status(NOW + 51) == "running"
+    touch(run.report, "", NOW + 70)
+    assert monitor.refresh().status(NOW + 71) == "running"  # the sums are those of the files before
+    touch(run.sums, "", NOW + 72)
+    assert monitor.refresh().status(NOW + 9e5) == "finished"
 
 
 def test_a_run_that_is_extended_trains_again_beside_its_old_report(run: RunDir) -> None:
@@ -699,6 +727,23 @@ def test_s_does_nothing_where_no_gan_trains(run: RunDir, terminal: Callable[...,
     append(run, now(20))
     one.until("step 20 of 10,000")
     assert not run.stop.exists()
+
+
+SHOWN = """
+from dfukit.cli.options import showing
+with showing() as progress:
+    progress.update("Reading pictures", 1, 1)
+"""
+
+
+@pytest.mark.parametrize(("after", "bars"), [("", True), ("& wait", False)])
+def test_only_a_program_in_the_foreground_of_its_terminal_draws_bars(after: str, bars: bool) -> None:
+    one = Terminal(["sh", "-mc", f"{shlex.join([sys.executable, '-c', SHOWN])} {after}"])
+    one.until("Reading pictures")
+    assert one.end() == 0
+    assert ("\x1b" in one.written) == bars
+    os.close(one.master)
+    os.close(one.slave)
 
 
 @pytest.mark.slow

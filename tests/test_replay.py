@@ -42,6 +42,13 @@ def test_progress_is_a_tensor_that_moves() -> None:
     assert float(progress) == 0.75
 
 
+def test_a_first_turn_after_a_capture_that_failed_makes_its_places_anew() -> None:
+    feed, smaller = Feed(torch.device("cpu")), Step(0, 3).part(0, 2)
+    feed.first(Step(0, 1)).part(0, 4).uniform("augment", 4)
+    feed.again(Step(0, 2)).part(0, 4).uniform("augment", 4)
+    assert torch.equal(feed.first(Step(0, 3)).part(0, 2).uniform("augment", 2), smaller.uniform("augment", 2))
+
+
 def test_a_turn_that_draws_more_than_the_first_cannot_be_captured() -> None:
     feed = Feed(torch.device("cpu"))
     with pytest.raises(PluginError, match="other numbers in each step"):

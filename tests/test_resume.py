@@ -27,7 +27,6 @@ from dfukit import (
     Component,
     ConfigError,
     DataError,
-    DfukitError,
     ImageSpec,
     Interrupted,
     checkpoint,
@@ -289,9 +288,9 @@ def test_equal_states_are_equal_bytes(tmp_path: Path) -> None:
         assert (tmp_path / "first/00000001" / file).read_bytes() == (tmp_path / "second/00000001" / file).read_bytes()
 
 
-def test_a_checkpoint_that_cannot_be_written_is_an_error_with_the_remedy(tmp_path: Path) -> None:
+def test_a_checkpoint_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "checkpoints").touch()
-    with pytest.raises(DfukitError, match=r"step 1 cannot be saved \(.*\).*make room.*--resume"):
+    with pytest.raises(OSError, match="checkpoints/00000001"):
         checkpoint.write(tmp_path / "checkpoints", Checkpoint(1, {}, {}))
 
 

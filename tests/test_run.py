@@ -178,6 +178,22 @@ def test_more_pictures_of_a_run_are_others_than_its_synthetic_set(run: dfukit.Ru
     assert not again & stored
 
 
+def test_a_training_part_without_a_class_is_refused_before_the_gan_is_trained(tmp_path: Path) -> None:
+    folder = tmp_path / "pictures"
+    phantom.write_folder(folder, patients=12, pictures=1, seed=0, size=32)
+    with (folder / "manifest.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    parts = {"infected": ["test"], "non_infected": ["train", "validation", "test"]}
+    with (folder / "manifest.csv").open("w", newline="") as file:
+        table = csv.DictWriter(file, [*rows[0], "split"])
+        table.writeheader()
+        for place, row in enumerate(rows):
+            table.writerow({**row, "split": parts[row["label"]][place % len(parts[row["label"]])]})
+    with pytest.raises(dfukit.DataError, match="the training part has no pictures of infected"):
+        dfukit.run(folder, preset="smoke", settings=QUICK, out=tmp_path / "runs", name="one")
+    assert not RunDir(tmp_path / "runs" / "one").metrics.exists()
+
+
 def test_a_step_done_again_keeps_the_split_or_names_what_changed(tmp_path: Path) -> None:
     folder = tmp_path / "pictures"
     phantom.write_folder(folder, patients=12, pictures=2, seed=0, size=32)

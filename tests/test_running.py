@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import json
 import os
 import random
@@ -20,6 +21,7 @@ import pytest
 import small_gan
 import torch
 from attrs import evolve
+from conftest import Ask
 from small_gan import Signal
 
 import dfukit
@@ -31,6 +33,7 @@ from dfukit import (
     WeightsError,
     absent,
     checkpoint,
+    classify,
     cli,
     extension,
     pipeline,
@@ -42,6 +45,7 @@ from dfukit import (
 )
 from dfukit.config import RunConfig
 from dfukit.interrupt import continued_by
+from dfukit.monitor import Monitor
 from dfukit.progress import Lines, Silent
 from dfukit.rundir import RunDir
 from dfukit.sections import GanSettings
@@ -108,6 +112,10 @@ def copied(run: RunDir, where: Path) -> RunDir:
     return RunDir(where / "run")
 
 
+def contents(run: RunDir) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in run.path.rglob("*") if path.is_file()}
+
+
 def test_an_extended_run_has_the_bytes_of_one_that_was_longer_from_the_start(short: RunDir, tmp_path: Path) -> None:
     longer = begin(tmp_path, "longer", **{"gan.steps": 14}).folder
     extended = dfukit.run(resume=copied(short, tmp_path).path, extend=6).folder
@@ -162,6 +170,68 @@ def test_an_extended_run_keeps_no_pictures_of_the_generator_before(short: RunDir
     assert not run.manifest.exists()
 
 
+def test_a_training_that_is_extended_has_no_figures_of_the_generator_before(short: RunDir, tmp_path: Path) -> None:
+    run = copied(short, tmp_path)
+    run.lift.mkdir()
+    extended = pipeline.execute_train(absent.resume(run, registry.load()), run, Silent(), extend="2")
+    assert (extended.scores, extended.classification, extended.release) == ({}, {}, None)
+    assert extended.as_text() == f"{'run folder':24} {run.path}"
+    assert json.loads(run.training.read_text())["steps"] == 10
+    left = {path.name for path in run.path.iterdir()}
+    made = {"checkpoints", "samples", "synthetic", "tensorboard"}
+    made |= {"critic.safetensors", "generator.safetensors", "metrics.jsonl", "training.json"}
+    assert left == made | {"config.toml", "data.json", "environment.json", "split.csv", "ledger.jsonl", "lift"}
+
+
+def test_a_shared_report_stays_shared_when_a_run_goes_on(short: RunDir, tmp_path: Path) -> None:
+    run = copied(short, tmp_path)
+    pipeline.execute_report(run, share=True, progress=Silent())
+    pipeline.execute(absent.resume(run, registry.load()), run, Silent())
+    assert report.is_shared(run)
+    with pytest.raises(Interrupted):
+        dfukit.run(resume=run.path, extend=2, progress=Signal(9, lambda: signal.raise_signal(signal.SIGINT)))
+    assert not run.report.exists()
+    dfukit.run(resume=run.path)
+    assert report.is_shared(run)
+
+
+class Watching(Silent):
+    """Asks the monitor with every word and every bar."""
+
+    def __init__(self, run: RunDir) -> None:
+        self.monitor = Monitor(run)
+        self.seen: list[tuple[str, str]] = []
+
+    def say(self, text: str) -> None:
+        self.seen.append((self.monitor.refresh().status(time.time()), text))
+
+    def update(self, task: str, done: int, total: int, note: str = "") -> None:
+        self.say(task)
+
+
+@pytest.mark.parametrize(("command", "before"), [("run", "the GAN of run is trained"), ("classify", "no --data")])
+def test_a_run_is_not_finished_while_it_is_made_anew(
+    short: RunDir, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str, before: str
+) -> None:
+    run = copied(short, tmp_path)
+    watching, compare_arms = Watching(run), classify.compare_arms
+
+    def compare(*given: Any) -> dict[str, Any]:
+        watching.say("the first classifier begins")  # which takes long until its first event
+        return compare_arms(*given)
+
+    monkeypatch.setattr(classify, "compare_arms", compare)
+    if command == "run":
+        pipeline.execute(absent.resume(run, registry.load()), run, watching)
+    else:
+        pipeline.execute_classify(run, watching)
+    finished = [text for status, text in watching.seen if status == "finished"]
+    assert finished == [text for _, text in watching.seen[: len(finished)]]
+    assert finished[-1].startswith(before)
+    assert {status for status, _ in watching.seen[len(finished) :]} == {"running"}
+    assert watching.monitor.refresh().status(time.time()) == "finished"
+
+
 @pytest.mark.parametrize("change", [{"run": {"device": "cuda:63"}}, {"data": {"path": "/nowhere"}}])
 def test_an_extension_that_cannot_begin_leaves_the_run_as_it_was(
     short: RunDir, tmp_path: Path, change: dict[str, dict[str, str]]
@@ -169,10 +239,10 @@ def test_an_extension_that_cannot_begin_leaves_the_run_as_it_was(
     run = copied(short, tmp_path)
     table = tomllib.loads(run.config.read_text())
     rundir.write_toml(run.config, {**table, **{name: {**table[name], **values} for name, values in change.items()}})
-    before = {path: path.read_bytes() for path in run.path.rglob("*") if path.is_file()}
+    before = contents(run)
     with pytest.raises(dfukit.DfukitError):
         dfukit.run(resume=run.path, extend=5)
-    assert {path: path.read_bytes() for path in run.path.rglob("*") if path.is_file()} == before
+    assert contents(run) == before
 
 
 class Impatient(Silent):
@@ -226,6 +296,100 @@ def test_a_full_disk_is_one_line_in_the_commands_that_do_a_step_anew(
     said = capsys.readouterr().err.strip().splitlines()[-1]
     assert said.startswith("Error: there cannot be written (No space left on device)")
     assert said.endswith(f"go on with: dfukit {command} {short.path}")
+
+
+@pytest.fixture
+def no_room_for_checkpoints(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(folder: Path) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(rundir, "sync", full)
+
+
+@pytest.mark.usefixtures("no_room_for_checkpoints")
+@pytest.mark.parametrize("command", ["run", "train"])
+def test_a_checkpoint_for_which_there_is_no_room_ends_with_the_command_that_was_given(
+    short: RunDir, tmp_path: Path, ask: Ask, command: str
+) -> None:
+    run = copied(short, tmp_path)
+    code, _, err = ask(command, "--resume", run.path, "--extend", 5)
+    assert code == 1
+    assert err.strip().splitlines()[-1] == (
+        f"Error: {run.checkpoints / '00000008'} cannot be written (No space left on device); earlier checkpoints are "
+        f"untouched: make room or give leave to write, then go on with: dfukit {command} --resume {run.path} --extend 5"
+    )
+
+
+@pytest.mark.usefixtures("no_room_for_checkpoints")
+def test_a_checkpoint_for_which_there_is_no_room_ends_with_the_call_that_goes_on(short: RunDir, tmp_path: Path) -> None:
+    run = copied(short, tmp_path)
+    with pytest.raises(DfukitError, match=r"go on with: dfukit\.run\(resume='.*run', extend='5'\)$"):
+        dfukit.run(resume=run.path, extend=5)
+
+
+# Says when it is at work in a run folder, and stays there.
+AT_WORK = """
+import sys
+from dfukit import rundir
+with rundir.at_work(rundir.open_run(sys.argv[1])):
+    print(flush=True)
+    input()
+"""
+
+
+def test_a_folder_in_which_another_dfukit_is_at_work_is_left_as_it_is_until_that_one_ends(
+    short: RunDir, tmp_path: Path, ask: Ask
+) -> None:
+    run = copied(short, tmp_path)
+    before = contents(run)
+    command = [sys.executable, "-c", AT_WORK, str(run.path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        assert other.stdout is not None
+        other.stdout.readline()
+        line = (
+            f"Error: another dfukit is at work in {run.path}: wait for it, or watch it with `dfukit monitor {run.path}`"
+        )
+        for words in (("run", "--resume"), ("train", "--resume"), ("classify",), ("report",), ("lift",)):
+            code, out, err = ask(*words, run.path)
+            assert (code, out, err.strip().splitlines()[-1]) == (2, "", line), words
+        with pytest.raises(ConfigError, match="another dfukit is at work"):
+            dfukit.run(resume=run.path)
+        assert contents(run) == before
+        assert ask("monitor", "--once", run.path)[0] == 0  # it only reads
+        other.kill()
+    assert ask("report", run.path)[0] == 0
+
+
+def test_of_the_processes_of_torchrun_the_first_alone_locks_the_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = RunDir(tmp_path)
+    with rundir.at_work(run):
+        monkeypatch.setenv("RANK", "1")
+        with rundir.at_work(run):
+            pass
+        monkeypatch.setenv("RANK", "0")
+        with pytest.raises(ConfigError, match="another dfukit is at work"), rundir.at_work(run):
+            pass
+
+
+def test_a_folder_is_moved_and_deleted_while_a_run_is_at_work_in_it(tmp_path: Path) -> None:
+    run = rundir.create(tmp_path, "run", ())
+    with rundir.at_work(run):
+        assert not list(run.path.iterdir())  # nothing that sums or a bundle could take in
+        run.path.rename(tmp_path / "moved")
+        shutil.rmtree(tmp_path / "moved")
+
+
+def test_where_folders_cannot_be_locked_a_run_works_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unsupported(*_: Any) -> None:
+        raise OSError(errno.EBADF, "Bad file descriptor")  # NFS, of a folder
+
+    monkeypatch.setattr(fcntl, "flock", unsupported)
+    with rundir.at_work(RunDir(tmp_path)), rundir.at_work(RunDir(tmp_path)):
+        pass
 
 
 def test_measuring_a_budget_counts_as_time_of_the_training(tmp_path: Path) -> None:

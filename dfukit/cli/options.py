@@ -127,13 +127,13 @@ def first_process() -> bool:
 
 @contextmanager
 def showing() -> Iterator[Progress]:
-    """Progress for a person: bars on a terminal, plain lines elsewhere; always on standard error."""
+    """Progress for a person: bars in the foreground of a terminal, plain lines elsewhere; always on standard error."""
     from dfukit.progress import Lines, Live, Silent
 
     if not first_process():
         yield Silent()
         return
-    if not sys.stderr.isatty():
+    if not sys.stderr.isatty() or _in_background():
         yield Lines()
         return
     live = Live()
@@ -141,6 +141,14 @@ def showing() -> Iterator[Progress]:
         yield live
     finally:
         live.stop()
+
+
+def _in_background() -> bool:
+    """Whether another program has the terminal: bars would draw over it."""
+    try:
+        return os.tcgetpgrp(sys.stderr.fileno()) != os.getpgrp()
+    except (OSError, AttributeError):  # it is not this process's terminal, or there are no groups, as on Windows
+        return False
 
 
 def tell(result: Any, as_json: bool) -> None:

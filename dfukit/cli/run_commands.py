@@ -17,6 +17,7 @@ from dfukit.postmortem import traceback_kept
 
 if TYPE_CHECKING:
     from dfukit.config import RunConfig
+    from dfukit.lift import Lift
     from dfukit.rundir import RunDir
 
 RUNS = click.option(
@@ -87,14 +88,14 @@ def run(
         with StopRequest():  # an import that is cut short leaves halves of packages behind
             from dfukit import pipeline
         finished = pipeline.execute(config, folder, progress, extend)
-        if lift and first_process():
-            from dfukit import absent, registry
-            from dfukit.lift import lift_run
-
-            # As `dfukit lift` reads them: a time budget has become steps, and an extension added some.
-            trained = absent.resume(finished.folder, registry.load())
-            lift_run(finished.folder, trained, finished.folder.lift, progress)
-    tell(finished, as_json)
+    if not (lift and as_json):  # else there is one document, with both
+        tell(finished, as_json)
+    if lift and first_process():
+        answered = _experiment(finished.folder)
+        if as_json:
+            emit({**finished.as_table(), "lift": answered.as_table()})
+        else:
+            click.echo(f"\n{answered.as_text()}")
     if first_process():
         from dfukit import release, scoring
 
@@ -137,7 +138,8 @@ def classify(run: str, out: Path, as_json: bool) -> None:
     from dfukit import rundir
 
     folder = rundir.open_run(run, out)
-    with continued_by(lambda: shlex.join(["dfukit", "classify", str(folder.path)])), showing() as progress:
+    again = ["dfukit", "classify", str(folder.path)]
+    with continued_by(lambda: shlex.join(again)), rundir.at_work(folder), showing() as progress:
         from dfukit import pipeline
 
         finished = pipeline.execute_classify(folder, progress)
@@ -155,7 +157,7 @@ def report(run: str, out: Path, share: bool, as_json: bool) -> None:
 
     folder = rundir.open_run(run, out)
     again = ["dfukit", "report", str(folder.path), *(["--share"] if share else [])]
-    with continued_by(lambda: shlex.join(again)), showing() as progress:
+    with continued_by(lambda: shlex.join(again)), rundir.at_work(folder), showing() as progress:
         from dfukit import pipeline
 
         finished = pipeline.execute_report(folder, share, progress)
@@ -183,6 +185,21 @@ def _refuse_lift(lift: bool, config: RunConfig) -> None:
         from dfukit.lift.sources import refuse_first_weights
 
         refuse_first_weights(config.gan)
+
+
+def _experiment(folder: RunDir) -> Lift:
+    """Make the experiment in the folder of a run that has ended; `dfukit lift` goes on with it."""
+    with (
+        continued_by(lambda: shlex.join(["dfukit", "lift", str(folder.path)])),
+        traceback_kept(folder),
+        showing() as progress,
+    ):
+        with StopRequest():  # an import that is cut short leaves halves of packages behind
+            from dfukit import absent, registry
+            from dfukit.lift import lift_run
+
+        # As `dfukit lift` reads them: a time budget has become steps, and an extension added some.
+        return lift_run(folder, absent.resume(folder, registry.load()), folder.lift, progress)
 
 
 def _create(out: Path, name: str, config: RunConfig, components: tuple[str, ...]) -> RunDir | None:
@@ -214,7 +231,10 @@ def _reopen(context: click.Context, resume: str, out: Path) -> tuple[RunConfig, 
 
 @contextmanager
 def _continued(command: str, folder: RunDir | None, extend: str, option: str = "") -> Iterator[None]:
-    """An interruption names the command that goes on; a plugin's error leaves its traceback in the run folder."""
+    """An interruption names the command that goes on; a plugin's error leaves its traceback in the run folder.
+
+    Raises ConfigError where another command is at work there.
+    """
     if folder is None:
         yield
         return
@@ -226,5 +246,5 @@ def _continued(command: str, folder: RunDir | None, extend: str, option: str = "
         again = ["--extend", extend] if extend and asked() else []
         return shlex.join(["dfukit", command, "--resume", str(folder.path), *again, *option.split()])
 
-    with continued_by(line), traceback_kept(folder):
+    with continued_by(line), rundir.at_work(folder), traceback_kept(folder):
         yield

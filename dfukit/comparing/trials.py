@@ -6,8 +6,8 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -141,37 +141,15 @@ def train(trials: Sequence[Trial], together: int, progress: Progress) -> dict[Tr
     waiting = [trial for trial in trials if not trial.trained or trial.left]
     if not waiting:
         return {}
-    places = dict.fromkeys(trial.place.parent for trial in trials)
+    held: list[int] = []
     with ExitStack() as stack:
-        held = [file for place in places for file in stack.enter_context(alone(place))]
-        return _train(trials, waiting, held, together, progress)
-
-
-@contextmanager
-def alone(folder: Path) -> Iterator[list[int]]:
-    """Keep other comparisons out of a folder, as long as one of the processes that inherit the file lives.
-
-    Raises ConfigError where another is at work there. Where files cannot be locked nothing is kept out.
-    """
-    try:
-        import fcntl
-    except ImportError:  # Windows
-        yield []
-        return
-    file = os.open(folder, os.O_RDONLY)
-    try:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise ConfigError(
-                f"another comparison, or a training that one left behind, is at work in {folder}: wait for it, or "
+        for place in dict.fromkeys(trial.place.parent for trial in trials):
+            taken = (
+                f"another comparison, or a training that one left behind, is at work in {place}: wait for it, or "
                 "choose another --out"
-            ) from None
-        except OSError:  # some network file systems
-            pass
-        yield [file]
-    finally:
-        os.close(file)
+            )
+            held += stack.enter_context(rundir.alone(place, taken))
+        return _train(trials, waiting, held, together, progress)
 
 
 def _train(

@@ -87,7 +87,12 @@ def check_root(root: Path) -> None:
     try:
         mode = root.stat().st_mode
     except (FileNotFoundError, NotADirectoryError):
-        raise DataError(f"data.path {root} does not exist") from None
+        if root.is_absolute():
+            raise DataError(f"data.path {root} does not exist") from None
+        raise DataError(
+            f"data.path {root} does not exist here: it counts from the folder where dfukit is started (a run has it "
+            "in its config.toml): go there, or write the whole path"
+        ) from None
     except (OSError, ValueError) as error:
         raise DataError(f"data.path {root} cannot be reached: {getattr(error, 'strerror', error)}") from None
     if not stat.S_ISDIR(mode):

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
-from dfukit import device, ledger, pipeline, registry, report
+from dfukit import device, ledger, pipeline, registry, report, rundir
 from dfukit.component import ImageSpec
 from dfukit.config import RunConfig, resolve
 from dfukit.images import load, read_split
@@ -26,8 +27,14 @@ def lift_run(run: RunDir, config: RunConfig, folder: Path, progress: Progress) -
 
     `config` is the run's, with what was changed for the experiment. It tests on all patients, the run's test part among
     them: the ledger counts that as a look. The report of the run is written anew with the
-    answer. Raises DataError where the pictures are no longer those of the run.
+    answer. Raises DataError where the pictures are no longer those of the run, and ConfigError where another command is
+    at work in the run's folder, if that is where the experiment lies.
     """
+    with rundir.at_work(run) if folder.resolve() == run.lift.resolve() else nullcontext():
+        return _lift_run(run, config, folder, progress)
+
+
+def _lift_run(run: RunDir, config: RunConfig, folder: Path, progress: Progress) -> Lift:
     compute = device.choose(config.run)
     images = load_images(config, progress)
     for warning in images.check.warnings:

@@ -23,6 +23,8 @@ SILENCE = 60.0
 """Seconds without an event that mean nothing, however fast events came before."""
 USUAL_GAPS = 3
 """How many usual gaps between events a silence must last to mean something."""
+ENDS = {"scores": "trained", "report": "classified"}
+"""What a silence means in the phases in which a run may end: after `dfukit train`, and after `dfukit classify`."""
 
 
 @define
@@ -58,7 +60,7 @@ class State:
     judged: bool = False
     """The classifiers of these events have been judged."""
     reported: bool = False
-    """The report holds all of these events."""
+    """The report holds all of these events, and the sums, which are written last, the report."""
     stop_asked: bool = False
 
     def add(self, line: bytes) -> None:
@@ -124,7 +126,7 @@ class State:
         return max(now - max(signs), 0.0) if signs and self.events else None
 
     def status(self, now: float) -> str:
-        """waiting, running, stopping, silent, trained (the GAN is done and nothing follows), finished."""
+        """waiting, running, stopping, silent, trained (the GAN is done and nothing follows), classified, finished."""
         silence = self.silence(now)
         if self.phase == "done":
             return "finished"
@@ -132,7 +134,7 @@ class State:
             return "waiting"
         training = self.now_training or self.gan
         if silence > max(SILENCE, USUAL_GAPS * training.pace.usual_gap):
-            return "trained" if self.phase == "scores" else "silent"
+            return ENDS.get(self.phase, "silent")
         return "stopping" if self.stop_asked and self.phase == "gan" else "running"
 
     def as_table(self, now: float) -> dict[str, Any]:
@@ -208,7 +210,8 @@ class Monitor:
         state.started, state.written = _modified(folder.config), _modified(folder.metrics)
         last = state.written if state.last_event is None else state.last_event
         state.judged = _since(folder.classification, last)
-        state.reported = state.training is not None and _since(folder.report, last)
+        ended = all(_since(path, last) for path in (folder.report, folder.sums))
+        state.reported = state.training is not None and ended
         state.stop_asked = folder.stop.exists()
         gan = state.gan
         if gan.steps is None:

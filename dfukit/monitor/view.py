@@ -27,9 +27,10 @@ COLOURS = {
     "stopping": "yellow",
     "silent": "red",
     "trained": "green",
+    "classified": "green",
     "finished": "green",
 }
-HEADLINES = {"silent": "NO SIGN OF LIFE", "trained": "GAN DONE"}
+HEADLINES = {"silent": "NO SIGN OF LIFE", "trained": "GAN DONE", "classified": "CLASSIFIERS DONE"}
 """Of a status, where it is not its name in capitals."""
 
 
@@ -200,9 +201,12 @@ def _ending(page: Page, state: State, status: str, now: float) -> None:
     if state.phase == "done":
         page.blank()
         page.words(HIGH, f"report {_plain(str(state.folder.report))}", "", most=4)
+    silence = duration(state.silence(now) or 0.0)
     if status == "trained":
-        silence = duration(state.silence(now) or 0.0)
         page.words(HIGH, f"no event for {silence}: this run ends here, or is drawing and scoring its pictures", "")
+    if status == "classified":
+        again = f"dfukit report {shlex.quote(_plain(str(state.folder.path)))} writes one"
+        page.words(HIGH, f"no event for {silence}: this run ends here, or is writing its report; {again}", "", most=4)
 
 
 def _told(page: Page, state: State) -> None:

@@ -13,7 +13,6 @@ from dfukit import device as devices
 from dfukit import registry as registries
 from dfukit.device import Compute
 from dfukit.images.decode import SIDE, has_heic
-from dfukit.images.pool import TOO_SLOW
 from dfukit.progress import Progress, Silent
 from dfukit.registry import Registry
 from dfukit.scoring import content, matching
@@ -117,8 +116,7 @@ def _scores(
     measured = measure(tasks, views, progress)
     for entry in measured.scores.values():
         entry.pop("distances", None)
-    # A picture that took too long may be quick the next time.
-    if not measured.failures and not any(TOO_SLOW in line for line in left_out):
+    if not measured.failures and not any(some.passing for some in decoded.values()):
         cache.keep_scores(key, {"left_out": left_out, "scores": measured.scores})
     return measured.scores
 

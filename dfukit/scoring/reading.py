@@ -37,12 +37,14 @@ CHUNK = 256
 @frozen(eq=False)
 class Decoded:
     """How to have n pictures, uint8 [n, S, S, 3], at any size S, the width that half of them have at least, their
-    places in the set that they are of, and a line about each that could not be used."""
+    places in the set that they are of, and a line about each that could not be used. `passing`: one of these may be
+    usable another time."""
 
     at: Callable[[int], Pixels]
     width: int
     kept: np.ndarray
     left_out: Sequence[str] = ()
+    passing: bool = False
 
 
 @frozen(eq=False)
@@ -227,7 +229,7 @@ def _digest(path: Path) -> str:
 def _decode(
     folder: Path, entries: Sequence[Entry], config: DataSettings, task: str, left_out: Sequence[str], progress: Progress
 ) -> Decoded:
-    kept, widths, lines = [], [], list(left_out)
+    kept, widths, lines, passing = [], [], list(left_out), False
     jobs = (Job((folder / entry.path).absolute(), entry.box) for entry in entries)
     # Pictures that all have one small size are taken as they are at that size: as a run takes its synthetic ones.
     native: set[int] = set()
@@ -235,6 +237,7 @@ def _decode(
         for place, decoded in enumerate(decode_all(jobs, config)):
             if decoded.pixels is None:
                 lines.append(f"left out {folder / entries[place].path}: {decoded.reason}")
+                passing = passing or decoded.passing
             else:
                 file.write(decoded.pixels.data)
                 native.add(0 if decoded.native is None else decoded.width)
@@ -252,6 +255,7 @@ def _decode(
         width,
         np.array(kept, np.int64),
         lines,
+        passing,
     )
 
 

@@ -133,7 +133,7 @@ def any_timm(settings: TimmSettings, image: ImageSpec) -> TimmLstm:
 
 
 class CriticLstm(Classifier):
-    """The trained critic's feature map under an LSTM; the critic's layers are trained on."""
+    """The trained critic's feature map under an LSTM; the critic's layers are trained on, but those that it froze."""
 
     needs: ClassVar[tuple[str, ...]] = ("critic",)
     embedding: ClassVar[str] = "head"
@@ -146,7 +146,7 @@ class CriticLstm(Classifier):
         if parts.critic is None:
             raise ConfigError("classifier critic_lstm is built on a trained critic: run the GAN first, or take another")
         # A copy: training the classifier must leave the critic as it is.
-        self.critic = copy.deepcopy(parts.critic).requires_grad_(True)
+        self.critic = copy.deepcopy(parts.critic)
         probe = torch.zeros(1, self.image.channels, self.image.size, self.image.size)
         probe = probe.to(next(self.critic.parameters()).device)
         self.critic.eval()
