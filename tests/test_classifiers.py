@@ -152,6 +152,16 @@ def test_training_on_the_critics_features_leaves_the_critic_as_it_is() -> None:
     assert not torch.equal(network.critic.features(pictures(2)), given.critic.features(pictures(2)))
 
 
+def test_layers_that_a_critic_froze_stay_frozen_under_the_classifier() -> None:
+    given = parts()
+    assert given.critic is not None
+    frozen = next(given.critic.parameters()).requires_grad_(False)
+    network: Classifier = describe("critic_lstm").chosen.build(IMAGE)
+    network.attach(given)
+    learning = [parameter.requires_grad for parameter in network.critic.parameters()]
+    assert learning == [parameter is not frozen for parameter in given.critic.parameters()]
+
+
 def test_critic_features_without_a_critic_are_refused() -> None:
     network: Classifier = describe("critic_lstm").chosen.build(IMAGE)
     with pytest.raises(ConfigError, match="critic_lstm is built on a trained critic"):

@@ -147,6 +147,8 @@ class CriticLstm(Classifier):
             raise ConfigError("classifier critic_lstm is built on a trained critic: run the GAN first, or take another")
         # A copy: training the classifier must leave the critic as it is.
         self.critic = copy.deepcopy(parts.critic)
+        if not any(parameter.requires_grad for parameter in self.critic.parameters()):
+            self.critic.requires_grad_(True)  # it was not its component that froze all of it
         probe = torch.zeros(1, self.image.channels, self.image.size, self.image.size)
         probe = probe.to(next(self.critic.parameters()).device)
         self.critic.eval()
