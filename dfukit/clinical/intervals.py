@@ -4,7 +4,7 @@ All cover the choice of the patients: another sample of patients, the same class
 training. Coverage was simulated with patients of 1 to 5 pictures that share their label and half of the score's
 variance, 1,000 sets each (tests/test_clinical_intervals.py): at 40, 110 and 400 patients 95, 95 and 96% for AUROC and
 96, 97 and 96% for recall. Differences of AUROCs: 87 to 98% for AUROCs of 0.75 to 0.995 and 20 to 110 patients, the
-least of 0.97 and 0.99.
+least of 0.97 and 0.99. Calibration errors: 90 to 98% of 300 sets each of 40 and 110 patients.
 """
 
 from __future__ import annotations

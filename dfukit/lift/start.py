@@ -26,9 +26,9 @@ def lift_run(run: RunDir, config: RunConfig, folder: Path, progress: Progress) -
     """Train the generator of a run anew inside each fold of its patients, and compare.
 
     `config` is the run's, with what was changed for the experiment. It tests on all patients, the run's test part among
-    them: the ledger counts that as a look. The report of the run is written anew with the
-    answer. Raises DataError where the pictures are no longer those of the run, and ConfigError where another command is
-    at work in the run's folder, if that is where the experiment lies.
+    them: the ledger counts that as a look. The report of the run is written anew with the answer.
+    Raises DataError where the pictures are no longer those of the run, and ConfigError where another command is at work
+    in the run's folder, if that is where the experiment lies.
     """
     with rundir.at_work(run) if folder.resolve() == run.lift.resolve() else nullcontext():
         return _lift_run(run, config, folder, progress)
