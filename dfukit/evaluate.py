@@ -6,6 +6,7 @@ import csv
 import io
 import re
 from collections.abc import Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -80,7 +81,8 @@ def evaluate(
     folder's unless given. Figures and their intervals are those of classification.json.
 
     Raises DataError where a label is none of the classes, and where pictures are among those that the classifier was
-    trained, calibrated or chosen on, as far as that can be told; ConfigError where the name is taken by other pictures.
+    trained, calibrated or chosen on, as far as that can be told; ConfigError where the name is taken by other pictures,
+    or another command is at work in the run.
     """
     progress = progress or Silent()
     source, folder = Path(source), Path(folder)
@@ -94,30 +96,31 @@ def evaluate(
 
     # Only pictures that it never learnt from count, and each look at them.
     shared = overlap.check(run or RunDir(weights.parent), images, progress)
-    file = _target(run, name or images.name, images)
-    digest = provenance.file_sha256(weights)
-    look = ledger.record(run, images.sha256, [digest], "evaluate")
+    with rundir.at_work(run) if run else nullcontext():
+        file = _target(run, name or images.name, images)
+        digest = provenance.file_sha256(weights)
+        look = ledger.record(run, images.sha256, [digest], "evaluate")
 
-    scores, distances = _judge(classifier, images, progress)
-    about = {
-        "name": images.name,
-        "classifier": {"weights": digest, "run": run.name if run else None},
-        "content": ledger.digest(images.sha256),
-        "look": look.as_table(),
-        "overlap": shared.as_table(),
-    }
-    table = {**about, **_figures(classifier, images, scores, distances, shared)}
-    if run and file:
-        rundir.write_json(file, table)
-        rundir.write_text(file.with_suffix(".csv"), _predictions(images, scores, distances))
-        if run.sums.is_file():
-            sums.add(run.path, (file.name, file.with_suffix(".csv").name))
-    return Evaluation(table, file)
+        scores, distances = _judge(classifier, images, progress)
+        about = {
+            "name": images.name,
+            "classifier": {"weights": digest, "run": run.name if run else None},
+            "content": ledger.digest(images.sha256),
+            "look": look.as_table(),
+            "overlap": shared.as_table(),
+        }
+        table = {**about, **_figures(classifier, images, scores, distances, shared)}
+        if run and file:
+            rundir.write_json(file, table)
+            rundir.write_text(file.with_suffix(".csv"), _predictions(images, scores, distances))
+            if run.sums.is_file():
+                sums.add(run.path, (file.name, file.with_suffix(".csv").name))
+        return Evaluation(table, file)
 
 
 def _load(classifier: LoadedClassifier, told: DataSettings, progress: Progress) -> ImageSet:
     report = counter(progress, "Reading pictures")
-    labels = list(inspect(told, report).labels)
+    labels = list(inspect(told, report, progress.say).labels)
     classes = classifier.image.classes
     if unknown := [label for label in labels if label not in classes]:
         raise DataError(
@@ -125,7 +128,9 @@ def _load(classifier: LoadedClassifier, told: DataSettings, progress: Progress) 
             f"are {', '.join(classes)} ({classifier.positive} the positive one): name each label as the class it means"
         )
     # Which one is positive the classifier says; reading several classes without its own needs any name.
-    return load(evolve(told, positive=classifier.positive if classifier.positive in labels else labels[0]), report)
+    return load(
+        evolve(told, positive=classifier.positive if classifier.positive in labels else labels[0]), report, progress.say
+    )
 
 
 def _target(run: RunDir | None, name: str, images: ImageSet) -> Path | None:

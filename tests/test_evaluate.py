@@ -64,6 +64,12 @@ def from_training(clinic: Clinic, part: str = "train") -> Path:
     return clinic.photographs / clinic.images.paths[place]
 
 
+def test_a_run_in_which_another_command_is_at_work_is_left_alone(run: RunDir, hospital: Path) -> None:
+    with rundir.at_work(run), pytest.raises(ConfigError, match="another dfukit is at work"):
+        evaluate(run.path, hospital, patient_pattern=PATTERN)
+    assert not (run.path / "evaluation-hospital.json").exists()
+
+
 def test_the_figures_can_be_computed_again_from_the_written_scores(run: RunDir, hospital: Path) -> None:
     evaluation = evaluate(run.path, hospital, patient_pattern=PATTERN)
     assert evaluation.file == run.path / "evaluation-hospital.json"
