@@ -249,6 +249,7 @@ class Score:
     real_vs_real: float | None = None
     """The same figure between two halves of the real set: what a perfect generator would get at N/2."""
     reason: str | None = None
+    """Beside a value: why it has no interval, where none is to be made of halves of the sets."""
     details: Mapping[str, Any] = field(factory=dict)
     """More of what stands beside the value in scores.json: JSON values by keys of the metric's own."""
     found: tuple[Found, ...] = ()

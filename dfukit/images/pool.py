@@ -33,8 +33,6 @@ GRACE_SECONDS = 1.0
 """How long a decoder may take to end by itself."""
 WORKERS = 8
 """Decoders at most."""
-TOO_SLOW = "took longer than data.seconds_per_picture"
-"""How the reason against a picture begins that may be decoded another time."""
 
 
 @frozen
@@ -127,8 +125,8 @@ class _Decoder:
             crashed = not slow and not crashed
             if not crashed:
                 self._unanswered.popleft()
-                reason = f"{TOO_SLOW} = {self._seconds:g} to decode"
-                reason = reason if slow else f"crashed the decoder twice (exit status {code})"
+                too_slow = f"took longer than data.seconds_per_picture = {self._seconds:g} to decode"
+                reason = too_slow if slow else f"crashed the decoder twice (exit status {code})"
                 results.append(Decoded(b"", reason, passing=True))
             if self._unanswered and not self._closed:
                 self._write()

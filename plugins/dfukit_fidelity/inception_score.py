@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.special import stdtrit
 
+from dfukit.clinical.intervals import student
 from dfukit.interfaces import Metric, Score, View
 
 if TYPE_CHECKING:
@@ -59,8 +59,7 @@ class InceptionScore(Metric):
         scores = inception_scores(fake.logits, self._splits)
         value, interval = float(scores.mean()), None
         if self._splits > 1:
-            student = float(stdtrit(self._splits - 1, 0.975))
-            margin = student * float(scores.std(ddof=1)) / np.sqrt(self._splits)
+            margin = student(self._splits - 1) * float(scores.std(ddof=1)) / np.sqrt(self._splits)
             interval = (value - margin, value + margin)
         beside = real.logits[rng.permutation(real.n)[: fake.n]] if real.n > fake.n else real.logits
         own = float(inception_scores(beside, self._splits).mean())

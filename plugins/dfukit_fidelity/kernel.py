@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 from attrs import frozen
-from scipy.special import stdtrit
 
+from dfukit.clinical.intervals import student
 from dfukit.interfaces import Metric, Score, View
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ class Jackknife:
 
     def interval(self, value: float) -> tuple[float, float]:
         """95% around a value that has this error, by Student's t."""
-        margin = float(stdtrit(self.degrees, 0.975)) * self.error
+        margin = student(self.degrees) * self.error
         return value - margin, value + margin
 
 
