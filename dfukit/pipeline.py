@@ -214,11 +214,18 @@ def execute_classify(folder: RunDir, progress: Progress) -> Run:
     return Run(folder)
 
 
-def execute_report(folder: RunDir, share: bool, progress: Progress) -> Run:
-    """The report and the model card of a run anew."""
+def execute_report(folder: RunDir, share: bool, progress: Progress, licence: str | None = None) -> Run:
+    """The report and the model card of a run anew; with `licence`, what the card says of it from now on."""
     config = absent.reopen(folder, registry.load())
     images = load_images(config, progress)
-    finish(folder, config, images, read_split(folder.split, images), share or config.report.share)
+    split = read_split(folder.split, images)
+    share = share or config.report.share
+    if licence is not None:
+        share = share or report.is_shared(folder)  # who adds a licence did not ask for real pixels
+        config = evolve(config, report=evolve(config.report, licence=licence))
+        folder.sums.unlink(missing_ok=True)
+        rundir.write_toml(folder.config, config.as_table())
+    finish(folder, config, images, split, share)
     return Run(folder)
 
 

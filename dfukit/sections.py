@@ -190,6 +190,7 @@ class ReportSettings:
 
     share: bool = s.flag(False, "leave out real pixels, file names, paths and host")
     title: str = s.text("", "heading of the report; empty: the run's name")
+    licence: str = s.text("", "licence, consent and ethics approval of the pictures, for the model card")
 
 
 SECTIONS: dict[str, type] = {

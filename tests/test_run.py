@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from conftest import Ask
 from PIL import Image
 
 import dfukit
@@ -216,6 +218,17 @@ def test_a_step_done_again_keeps_the_split_or_names_what_changed(tmp_path: Path)
         pipeline.execute_classify(RunDir(made.path), Silent())
     with pytest.raises(dfukit.DataError, match="start a new run"):
         pipeline.execute_report(RunDir(made.path), share=False, progress=Silent())
+
+
+def test_the_model_card_keeps_the_licence_it_was_given(run: dfukit.Run, tmp_path: Path, ask: Ask) -> None:
+    folder = RunDir(Path(shutil.copytree(run.path, tmp_path / "run")))
+    pipeline.execute_report(folder, share=True, progress=Silent())
+    assert "To be filled in" in folder.model_card.read_text("utf-8")
+    assert ask("report", folder.path, "--licence", "CC BY 4.0, ethics approval 12/2025")[0] == 0
+    assert report.is_shared(folder)  # real pixels do not come back unasked
+    pipeline.execute_report(folder, share=False, progress=Silent())
+    assert "\n## Licence\n\nCC BY 4.0, ethics approval 12/2025\n" in folder.model_card.read_text("utf-8")
+    assert ask("verify", folder.path)[0] == 0
 
 
 def test_one_class_trains_a_gan_and_skips_the_classifier(tmp_path: Path) -> None:

@@ -150,17 +150,23 @@ def classify(run: str, out: Path, as_json: bool) -> None:
 @click.argument("run")
 @RUNS
 @click.option("--share", is_flag=True, help="Without real pixels, file names, paths and host.")
+@click.option(
+    "--licence",
+    metavar="TEXT",
+    help="Licence, consent and ethics approval of the pictures: the model card keeps it. Default: as before.",
+)
 @json_option
-def report(run: str, out: Path, share: bool, as_json: bool) -> None:
+def report(run: str, out: Path, share: bool, licence: str | None, as_json: bool) -> None:
     """Write the report and the model card of RUN (a folder, a name, or latest) anew."""
     from dfukit import rundir
 
     folder = rundir.open_run(run, out)
     again = ["dfukit", "report", str(folder.path), *(["--share"] if share else [])]
+    again += [] if licence is None else ["--licence", licence]
     with continued_by(lambda: shlex.join(again)), rundir.at_work(folder), showing() as progress:
         from dfukit import pipeline
 
-        finished = pipeline.execute_report(folder, share, progress)
+        finished = pipeline.execute_report(folder, share, progress, licence)
     emit(finished.as_table()) if as_json else click.echo(str(finished.folder.report))
 
 
