@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from importlib import metadata
 from typing import Any
 
 import numpy as np
@@ -233,6 +234,7 @@ def _classification(
     return {
         **comparison.compared(validated, tested, groups, about.columns(), rules),
         **rules.as_table(),
+        "dfukit": metadata.version("dfukit"),
         "positive": images.positive,
         "covers": "patients" if images.patients_known else "groups of near-duplicates",
         "columns_left_out": predictions.left_out(images),

@@ -59,9 +59,11 @@ class Component:
 
 def run_options(kind: str, name: str) -> str:
     """The options by which `dfukit run` uses a component."""
+    options = f"--{kind} {name}"
     if kind == "extractor":
-        return f"--set gan.extractor={name} --set score.extractor={name} --metric kd"
-    return f"--{kind} {name}"
+        options = f"--set gan.extractor={name} --set score.extractor={name} --metric kd"
+    # Metrics that are named replace all others, and a run whose pictures were not audited cannot be exported.
+    return f"{options} --metric copies" if kind in ("metric", "extractor") and name != "copies" else options
 
 
 def section(kind: str, name: str) -> str:

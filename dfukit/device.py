@@ -42,12 +42,15 @@ class Compute:
             return torch.cuda.max_memory_reserved(self.device)
         return hardware.resident_memory()
 
+    @property
+    def precision(self) -> str:
+        """Of the forward passes."""
+        return "bfloat16" if self.bf16 else "float32"
+
     def __str__(self) -> str:
         name = torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else self.device.type
-        if not self.bf16:
-            return f"{name}, float32"
-        slow = "" if _fast_bf16(self.device) else " (emulated: float32 is many times as fast on this hardware)"
-        return f"{name}, bfloat16{slow}"
+        slow = " (emulated: float32 is many times as fast on this hardware)"
+        return f"{name}, {self.precision}{slow if self.bf16 and not _fast_bf16(self.device) else ''}"
 
 
 def choose(settings: RunSettings) -> Compute:

@@ -17,7 +17,9 @@ from attrs import frozen
 from dfukit import absent, manifest, recompute, registry, release, report, rundir, settings, sums, weights
 from dfukit.clinical import skin
 from dfukit.errors import ConfigError, DataError, ReleaseCheckError
+from dfukit.finding import ABSENT
 from dfukit.images import read_split
+from dfukit.images.prepare import refuse_inside
 from dfukit.pictures import load_images
 from dfukit.predictions import ANGLE, COLUMNS
 from dfukit.progress import Progress, Silent
@@ -78,13 +80,18 @@ def export(run: RunDir, out: Path, classifier: bool = False, progress: Progress 
     `classifier` adds the classifier. The pictures that the run was made from must be at hand, because their names are
     what is looked for in texts. Raises ReleaseCheckError where the run did not pass, the classifier holds the critic,
     or a setting of a network a path; DataError where the run is not finished or was changed since; ConfigError where
-    `out` exists or cannot be written.
+    `out` exists, lies in the run or among the photographs, or cannot be written.
     """
     progress = progress or Silent()
-    flagged = _check(run, classifier)
     if out.exists():
         raise ConfigError(f"--out {out} exists: name a new folder")
+    if out.resolve().is_relative_to(run.path.resolve()):
+        raise ConfigError(
+            f"--out {out} lies in the run {run.path}, whose files stay as they are: name a folder outside"
+        )
+    flagged = _check(run, classifier, progress)
     resolved = absent.reopen(run, registry.load())
+    refuse_inside(out, resolved.data)
     images = load_images(resolved, progress)
     split = read_split(run.split, images)
     private = Redaction.of_run(run, resolved, images)
@@ -108,7 +115,7 @@ def export(run: RunDir, out: Path, classifier: bool = False, progress: Progress 
                 rundir.write_json(target, _without_private(rundir.read_json(source), private.free_text))
         if run.predictions.is_file():
             rundir.write_text(staged.predictions, _anonymous(run.predictions))
-        page, card = report.render(run, resolved, images, split, share=True)
+        page, card = report.render(run, resolved, images, split, True, classifier)
         rundir.write_text(staged.report, page)
         rundir.write_text(staged.model_card, card + _about(staged, flagged))
         sums.write(staged.path)
@@ -125,7 +132,7 @@ def export(run: RunDir, out: Path, classifier: bool = False, progress: Progress 
     return Bundle(out, len(rows), sums.digest(out))
 
 
-def _check(run: RunDir, classifier: bool) -> int:
+def _check(run: RunDir, classifier: bool, progress: Progress) -> int:
     """Whether the run may leave the building, as far as it knows. Returns how many pictures its audit flagged."""
     again = f"dfukit run --resume {run.path}"
     for path in (run.generator_weights, run.scores, run.report, run.sums):
@@ -133,8 +140,7 @@ def _check(run: RunDir, classifier: bool) -> int:
             raise DataError(f"{run.path} is not finished (it has no {path.name}): {again}")
     if classifier and not run.classifier_weights.is_file():
         raise DataError(f"{run.path} has no classifier: leave --classifier out, or train one (dfukit classify)")
-    for finding in sums.check(run.path, sums.going_on(run)):
-        raise DataError(f"{run.path / finding.file} was changed since the run ended: see dfukit verify {run.path}")
+    _check_sums(run, progress)
     release.insist(run)
     record = release.read(run)
     if record is None or record.passed is None:
@@ -146,6 +152,38 @@ def _check(run: RunDir, classifier: bool) -> int:
     if not run.manifest.is_file():
         raise DataError(f"{run.path} is not finished (it has no {run.manifest.name}): {again}")
     return record.flagged
+
+
+def _check_sums(run: RunDir, progress: Progress) -> None:
+    """Raises DataError where something is missing, changed, or added that a bundle is made of; other files may lie
+    there, because nobody reads them."""
+    made_of = {
+        run.config,
+        run.data,
+        run.split,
+        run.environment,
+        run.training,
+        run.generator_weights,
+        run.classifier_weights,
+        run.manifest,
+        run.scores,
+        run.skin_tones,
+        run.classification,
+        run.predictions,
+        run.release,
+        run.lift_result,
+    }
+    for finding in sums.check(run.path, sums.going_on(run)):
+        path = run.path / finding.file
+        if finding.stated == ABSENT and path not in made_of:
+            continue
+        if path == run.model_card and finding.found != ABSENT:
+            progress.say(f"warning: {path} was edited by hand: the bundle's is made anew; {sums.give_words(run)}")
+            continue
+        was = "was added" if finding.stated == ABSENT else "is gone" if finding.found == ABSENT else "was changed"
+        mended = path in (run.config, run.report, run.model_card, run.lift_result)
+        mend = f"; where that was you: dfukit report {run.path}" if mended else ""
+        raise DataError(f"{path} {was} since the run ended: see dfukit verify {run.path}{mend}")
 
 
 def _copy(source: Path, target: Path) -> None:

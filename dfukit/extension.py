@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import shutil
+from contextlib import suppress
 
 from attrs import evolve
 
-from dfukit import checkpoint, report, rundir
+from dfukit import checkpoint, report, rundir, settings
 from dfukit.checkpoint import Checkpoint
 from dfukit.config import RunConfig
 from dfukit.errors import ConfigError, DataError
 from dfukit.rundir import RunDir
 from dfukit.sections import GanSettings
-from dfukit.settings import seconds
 from dfukit.world import World
 
 
@@ -44,20 +44,21 @@ def extend(config: RunConfig, folder: RunDir, more: str, world: World) -> RunCon
     if world.first:
         judge = {**last.judge, "ended": "", "early_stop": {**last.judge["early_stop"], "waited": 0}}
         checkpoint.write(folder.checkpoints, evolve(last, judge=judge))
-        rundir.write_toml(folder.config, extended.as_table())
         folder.stop.unlink(missing_ok=True)
         _forget(folder)
+        # Until training.json goes, all this can be done again, and is: its steps are what more is added to.
+        rundir.write_toml(folder.config, extended.as_table())
         folder.training.unlink()
+        folder.report.unlink(missing_ok=True)  # until now it said whether it was shared
     world.wait()
     return extended
 
 
 def _forget(folder: RunDir) -> None:
-    """Remove what was made of the generator that there was; what other commands added stays."""
+    """Remove what was made of the generator that there was, but for its report; what other commands added stays."""
     for path in (
         folder.sums,  # first these two, which say that all is whole
         folder.manifest,
-        folder.report,
         folder.model_card,
         folder.release,
         folder.scores,
@@ -75,10 +76,8 @@ def _forget(folder: RunDir) -> None:
 def _longer(config: RunConfig, done: int, more: str) -> GanSettings:
     if more.isdecimal() and int(more):
         return evolve(config.gan, steps=done + int(more), budget="")
-    try:
-        seconds(more)
-    except ValueError:
-        raise ConfigError(
-            f"--extend must be generator steps such as 2000, or a time such as 30m, got {more!r}"
-        ) from None
-    return evolve(config.gan, budget=more)
+    with suppress(ConfigError):
+        budget = settings.build(GanSettings, {"budget": more}, "gan").budget
+        if budget:
+            return evolve(config.gan, budget=budget)
+    raise ConfigError(f"--extend must be generator steps such as 2000, or a time such as 30m, got {more!r}")

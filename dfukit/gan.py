@@ -210,9 +210,10 @@ def _fit_budget(
     left -= spent
     step, evaluation, left = world.largest(float(np.median(times)), evaluation, left)
     fitted = schedule.fit(settings, done, max(left, step), step, evaluation)
+    more = fitted.steps - done
     judge.say(
-        f"budget {settings.budget}: {fitted.steps - done} steps of {step:.3g} s, an evaluation of {evaluation:.3g} s "
-        f"after each {fitted.evaluate_every}"
+        f"budget {settings.budget}: {more} steps of {step:.3g} s = {schedule.passes(more / judge.epoch_steps)}, an "
+        f"evaluation of {evaluation:.3g} s after each {fitted.evaluate_every}"
     )
     return fitted
 

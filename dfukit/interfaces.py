@@ -77,7 +77,10 @@ class Step:
 
 @frozen
 class Batch:
-    """Pictures of one step in [-1, 1]. Real and fake share one label, so that relativistic losses can pair them."""
+    """Pictures of one step in [-1, 1], in float32 under bfloat16 too, and so are gradients by them.
+
+    Real and fake share one label, so that relativistic losses can pair them.
+    """
 
     real: Tensor
     fake: Tensor
@@ -124,7 +127,11 @@ class Critic(nn.Module, ABC):
 
 
 def of_pictures(scores: Tensor) -> Tensor:
-    """Scores [N] of pictures, from a critic's scores: the means of those of places [N, K]."""
+    """Scores [N] of pictures, from a critic's scores: the means of those of places [N, K].
+
+    In float32 or the higher precision that they have: bfloat16 is too coarse for sums.
+    """
+    scores = scores.to(torch.promote_types(scores.dtype, torch.float32))
     return scores.mean(1) if scores.dim() == 2 else scores
 
 

@@ -191,7 +191,7 @@ class Judge:
     def state(self) -> dict[str, Any]:
         """What it has seen so far, for a checkpoint; `restore` takes it back."""
         return {
-            "distance": self.distance and self.distance.name,
+            "distance": self._yardstick,
             "early_stop": attrs.asdict(self.early_stop),
             "alarms": self.alarms,
             "diversities": self.diversities,
@@ -203,15 +203,23 @@ class Judge:
 
     def restore(self, state: Mapping[str, Any]) -> None:
         self.early_stop = EarlyStop(**{**state["early_stop"], "patience": self.settings.patience})
-        name = self.distance and self.distance.name
-        if (before := state.get("distance", name)) != name:  # the Inception weights came or went, for instance
+        # The Inception weights came or went, for instance, or a batch system gave another machine. Checkpoints of
+        # earlier versions have no precision.
+        now = self._yardstick
+        before = state.get("distance", now)
+        if before not in (now, self.distance and self.distance.name):
             self.early_stop = EarlyStop(self.early_stop.patience, kept_step=self.early_stop.kept_step)
             self.say(
-                f"the stopping distance was {before} and is {name} now: the weights to keep are chosen anew from here"
+                f"the stopping distance was {before} and is {now} now: the weights to keep are chosen anew from here"
             )
         self.alarms, self.diversities = dict(state["alarms"]), list(state["diversities"])
         self.started = time.monotonic() - state["elapsed"]
         self.seconds, self.note, self.ended = state["seconds"], state["note"], state["ended"]
+
+    @property
+    def _yardstick(self) -> str | None:
+        """What distances are measured by: in another precision they are others."""
+        return None if self.distance is None else f"{self.distance.name} in {self.compute.precision}"
 
     def forget_after(self, step: int) -> None:
         """Strike from the logs what came after a step, because it will happen again."""

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import attrs
 from attrs import frozen
 
-from dfukit import manifest, provenance
+from dfukit import manifest, provenance, sums
 from dfukit.errors import DataError
 from dfukit.manifest import Row
 from dfukit.rundir import RunDir
@@ -65,7 +65,36 @@ def find(folder: Path, picture: Path) -> Match:
     changed a pixel (another size, a crop, JPEG) makes it another picture, of which the answer says nothing.
     Raises DataError for a file that is no picture, and where there is no set.
     """
-    listed = list(_rows(folder))
+    return _find(folder, list(_rows(folder)), picture)
+
+
+def find_each(folder: Path, pictures: Iterable[Path]) -> list[Match]:
+    """As `find` for several pictures. One that cannot be read is found nowhere, and its text says why."""
+    listed, matches = list(_rows(folder)), []
+    for picture in pictures:
+        try:
+            matches.append(_find(folder, listed, picture))
+        except DataError as error:
+            reason = str(error).removeprefix(str(picture)).lstrip(": ")
+            matches.append(Match(str(picture), None, None, reason))
+    return matches
+
+
+def insist(folder: Path, expect: str) -> None:
+    """Raises DataError where the SHA-256 of SHA256SUMS is not `expect`, or a table of pictures is not the one that
+    SHA256SUMS covers: what is found there would say nothing."""
+    digest, stated = sums.digest(folder), sums.read(folder)
+    if digest != expect.lower():
+        raise DataError(
+            f"the SHA-256 of {folder / sums.FILE} is {digest}, and not {expect.lower()} as --expect says: "
+            "no picture was looked up"
+        )
+    for one in sets(folder):
+        if stated.get(one.table.relative_to(folder).as_posix()) != provenance.file_sha256(one.table):
+            raise DataError(f"{one.table} is not the one that {sums.FILE} covers: no picture was looked up")
+
+
+def _find(folder: Path, listed: Sequence[tuple[Listed, Row]], picture: Path) -> Match:
     for by, digest in (("bytes", provenance.file_sha256(picture)), ("pixels", _pixels(picture))):
         column = "sha256" if by == "bytes" else "pixels_sha256"
         for one, row in listed:

@@ -39,7 +39,7 @@ from dfukit.gan import GanPictures, TrainedGan
 from dfukit.images import ImageSet, Split, make_split, read_split, write_split
 from dfukit.images.prepare import refuse_inside
 from dfukit.images.split import PARTS
-from dfukit.interfaces import Critic
+from dfukit.interfaces import Classifier, Critic, Parts
 from dfukit.interrupt import continued_by
 from dfukit.pairing import check_classifier_augmentation
 from dfukit.pictures import image_spec, load_images
@@ -124,7 +124,7 @@ def run(
 
 
 def _go(config: RunConfig, folder: RunDir, progress: Progress, extend: str = "") -> Run:
-    asked = rundir.unchanged(folder.config)
+    asked = rundir.unchanged(folder.training)
 
     def line() -> str:
         again = f", extend={extend!r}" if extend and asked() else ""
@@ -145,10 +145,11 @@ def execute(config: RunConfig, folder: RunDir | None, progress: Progress, extend
         config, run, compute, images, split, image = _begin(config, folder, extend, progress, world)
         if image.positive is not None:
             fitting.check_classes(image, images.labels[split.train])
+            _look_for_weights(config.classifier, image, progress)
         again = run.training.is_file()
         trained = train_gan(config, run, compute, images, split, image, progress, world)
         if again and world.first:
-            _begin_anew(run, "what follows the GAN is made anew")
+            _begin_anew(run, "what follows the GAN is made anew", progress)
         config = _as_trained(config, run)
         samples = draw_samples(config, run, trained, split)
         samples, verdict = score_samples(config, run, compute, images, split, samples, progress, world)
@@ -179,10 +180,15 @@ def _begin(
     run = RunDir(world.folder(folder.path if folder else None))
     if world.first:
         run.traceback.unlink(missing_ok=True)
+        rundir.sweep(run)
     if extend:
         extension.check(config, run, extend)
+    if config.gan.extractor != "auto" and (extend or not run.training.is_file()):
+        scoring.choose_extractor(registry.load(), config.gan.extractor, config.extractors)  # before pictures are read
     prepared = prepare(config, run, progress, world)
     if extend:
+        if world.first:
+            _keep_edited_card(run, progress)
         config = extension.extend(config, run, extend, world)
     return config, run, *prepared
 
@@ -196,6 +202,7 @@ def _as_trained(config: RunConfig, run: RunDir) -> RunConfig:
 
 def execute_classify(folder: RunDir, progress: Progress) -> Run:
     """The classifiers of a run anew, on its pictures and its synthetic set."""
+    rundir.sweep(folder)
     config = absent.reopen(folder, registry.load())
     compute = device.choose(config.run)
     images = load_images(config, progress)
@@ -204,18 +211,27 @@ def execute_classify(folder: RunDir, progress: Progress) -> Run:
     if image.positive is None:
         raise DataError(f"{images.name} has one class only ({images.classes[0]}): there is nothing to classify")
     samples = read_samples(folder, images.classes)
-    summed = folder.sums.is_file()
-    _begin_anew(folder, "the classifiers are trained by dfukit classify")
+    before = sums.read(folder.path) if folder.sums.is_file() else None
+    written = [folder.real_classifier_weights, folder.classifier_weights, folder.predictions, folder.classification]
+    _begin_anew(folder, "the classifiers are trained by dfukit classify", progress)
     classify_arms(config, folder, compute, images, split, image, samples, progress, "classify")
-    if folder.report.is_file():  # its figures are those of the classifiers that there were
-        finish(folder, config, images, split, config.report.share or report.is_shared(folder))
-    elif summed:
+    reported = folder.report.is_file()
+    if reported:  # its figures are those of the classifiers that there were
+        report.write(folder, config, images, split, config.report.share or report.is_shared(folder))
+        written += [folder.report, folder.model_card]
+    if before is not None:  # whatever else was changed since then stays so
+        sums.add(folder.path, [path.name for path in written], before)
+    elif reported:
         sums.record(folder)
     return Run(folder)
 
 
 def execute_report(folder: RunDir, share: bool, progress: Progress, licence: str | None = None) -> Run:
-    """The report and the model card of a run anew; with `licence`, what the card says of it from now on."""
+    """The report and the model card of a run anew; with `licence`, what the card says of it from now on.
+
+    Where the run has sums, they take in these two, the configuration that they are made of, and an experiment that they
+    do not know yet; what else was changed stays so.
+    """
     config = absent.reopen(folder, registry.load())
     images = load_images(config, progress)
     split = read_split(folder.split, images)
@@ -223,10 +239,39 @@ def execute_report(folder: RunDir, share: bool, progress: Progress, licence: str
     if licence is not None:
         share = share or report.is_shared(folder)  # who adds a licence did not ask for real pixels
         config = evolve(config, report=evolve(config.report, licence=licence))
-        folder.sums.unlink(missing_ok=True)
+    pages = report.render(folder, config, images, split, share)
+    _keep_edited_card(folder, progress)
+    if sums.differs(folder.config):  # who moved the photographs had to change data.path
+        progress.say(
+            f"warning: {folder.config.name} was changed since the run ended: the report shows it, and {sums.FILE} has "
+            "it, as it is now"
+        )
+    written = [folder.report.name, folder.model_card.name, folder.config.name]
+    experiment = folder.lift_result.is_file()  # without a result it is not covered, whatever one before it was
+    sums.strike(folder.path, written if experiment else [*written, folder.lift.name])
+    if licence is not None:
         rundir.write_toml(folder.config, config.as_table())
-    finish(folder, config, images, split, share)
+    report.put(folder, *pages)
+    if not folder.sums.is_file():
+        sums.record(folder)
+        return Run(folder)
+    new = experiment and not any(name.startswith(f"{folder.lift.name}/") for name in sums.read(folder.path))
+    sums.add(folder.path, [*written, folder.lift.name] if new else written)
     return Run(folder)
+
+
+def _keep_edited_card(folder: RunDir, progress: Progress) -> None:
+    """Put a model card that was edited by hand aside, before it is written anew."""
+    if not sums.differs(folder.model_card):
+        return
+    card, kept = folder.model_card.read_bytes(), folder.edited_model_card
+    before = kept.read_bytes() + b"\n" if kept.is_file() else b""
+    if card not in before:
+        rundir.write_bytes(kept, before + card)
+    progress.say(
+        f"warning: {folder.model_card.name} was edited by hand: it is made anew, and {kept.name} keeps what was there; "
+        f"{sums.give_words(folder)}"
+    )
 
 
 def prepare(
@@ -270,6 +315,14 @@ def _check(chosen: Chosen, image: ImageSpec) -> None:
         chosen.build(image)
 
 
+def _look_for_weights(chosen: Chosen, image: ImageSpec, progress: Progress) -> None:
+    """Say which weights the classifiers will start from: that they cannot be had should not wait for the GAN either."""
+    with torch.random.fork_rng(devices=[]):
+        network: Classifier = chosen.build(image)
+        if not network.needs:
+            progress.say(f"weights of the classifiers to come: {network.prepare(Parts())}")
+
+
 def train_gan(
     config: RunConfig,
     folder: RunDir,
@@ -310,9 +363,10 @@ def train_gan(
     return trained
 
 
-def _begin_anew(folder: RunDir, what: str) -> None:
+def _begin_anew(folder: RunDir, what: str, progress: Progress) -> None:
     """A run whose GAN is trained is not finished, or no longer: it has no sums, and an event that its report lacks."""
     steps = rundir.read_json(folder.training)["steps"]
+    _keep_edited_card(folder, progress)
     folder.sums.unlink(missing_ok=True)
     if folder.metrics.is_file():
         folder.keep_events(lambda event: event["phase"] != "classifier")

@@ -165,7 +165,7 @@ class LoadedClassifier:
     def _said(
         self, path: str, score: float, distances: np.ndarray | None, place: int, milliseconds: float
     ) -> Prediction:
-        distance = None if distances is None else float(distances[place])
+        distance = None if distances is None or not np.isfinite(distances[place]) else float(distances[place])
         return Prediction(
             path=path,
             positive=self.positive,

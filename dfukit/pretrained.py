@@ -11,14 +11,16 @@ import http.client
 import json
 import os
 import pickle
+import shutil
 import socket
 import tempfile
 import threading
+import time
 import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +35,8 @@ if TYPE_CHECKING:
 CONNECT_SECONDS = 1.5
 READ_SECONDS = 30.0
 BLOCK = 2**20
+KILLED_SECONDS = 86_400.0
+"""Age from which a download is no longer at work, in whatever process it was."""
 
 Rows = list[dict[str, Any]]
 
@@ -99,6 +103,7 @@ class Store:
 
         Raises WeightsError within 2 seconds where there is no network, and at once under DFUKIT_OFFLINE.
         """
+        self._sweep()
         if (path := self.stored(name)) is not None:
             return path
         entry = self._find(name)
@@ -158,6 +163,13 @@ class Store:
 
     def _path(self, entry: Published) -> Path:
         return self.folder / f"{entry.name}-{entry.sha256[:8]}.safetensors"
+
+    def _sweep(self) -> None:
+        """Remove what downloads that were killed left behind."""
+        for folder in self.folder.glob("tmp*"):
+            with suppress(OSError):
+                if time.time() - folder.stat().st_mtime > KILLED_SECONDS:
+                    shutil.rmtree(folder)
 
     @contextmanager
     def _writing(self) -> Iterator[None]:

@@ -50,9 +50,9 @@ class Lines:
         self._last[task] = now
         elapsed = now - started
         if done >= total:
-            left = f" in {_duration(elapsed)}"
+            left = f" in {minutes(elapsed)}"
         else:
-            left = f", {_duration(elapsed / (done - before) * (total - done))} left" if done > before else ""
+            left = f", {minutes(elapsed / (done - before) * (total - done))} left" if done > before else ""
         self.say(f"{task}: {done}/{total}{left}{f' ({note})' if note else ''}")
         if done >= total:
             del self._started[task], self._last[task]
@@ -94,7 +94,8 @@ def counter(progress: Progress, task: str) -> Callable[[int, int], None]:
     return lambda done, total: progress.update(task, done, total)
 
 
-def _duration(seconds: float) -> str:
+def minutes(seconds: float) -> str:
+    """A time in the unit that suits it."""
     if seconds < 100:
         return f"{seconds:.0f} s"
     if seconds < 6000:

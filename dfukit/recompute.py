@@ -31,7 +31,7 @@ FITTED = 1e-4
 MOST_RESAMPLES = 100_000
 SATURATED = 1e-9
 """Scores this near to 0 or 1 do not tell the logit that they came from."""
-BROKEN = (KeyError, TypeError, ValueError, IndexError, AttributeError, DfukitError)
+BROKEN = (KeyError, TypeError, ValueError, IndexError, AttributeError, ArithmeticError, DfukitError)
 """What a file raises that has lost its shape."""
 
 

@@ -117,7 +117,7 @@ class Recovery:
             )
         if self.world.first:
             self.judge.forget_after(back.step)
-        self.judge.at = back.step
+        self.judge.begin(back.step)
         self.judge.say(
             f"{IN_A_ROW} steps in a row without finite numbers up to step {step}: back to step {back.step}, with "
             f"{self.health.rate:g} times the learning rates",

@@ -64,20 +64,23 @@ def judge(settings: ReleaseSettings, audit: Mapping[str, Any] | None, pictures: 
     if audit["value"] is None:
         return Release(None, (), pictures, 0, f"the audit gave no figure ({audit['reason']})")
     copies, power = audit["value"], audit["power"]["all"]["value"]
+    few, found = copies <= settings.max_copies, power >= settings.min_power
+    share = _form("%", 1, copies, settings.max_copies, few)
+    hits = _form("%", 0, power, settings.min_power, found)
     checks = [
         Check(
             "max_copies",
             copies,
             settings.max_copies,
-            copies <= settings.max_copies,
-            f"{copies:.1%} of the pictures copy a training picture, at most {settings.max_copies:.1%} may",
+            few,
+            f"{copies:{share}} of the pictures copy a training picture, at most {settings.max_copies:{share}} may",
         ),
         Check(
             "min_power",
             power,
             settings.min_power,
-            power >= settings.min_power,
-            f"the audit finds {power:.0%} of planted copies, and must find {settings.min_power:.0%}",
+            found,
+            f"the audit finds {power:{hits}} of planted copies, and must find {settings.min_power:{hits}}",
         ),
     ]
     checks.append(_nearest(settings.min_nearest_ratio, audit))
@@ -97,9 +100,17 @@ def _nearest(limit: float, audit: Mapping[str, Any]) -> Check:
         why = audit.get("nearest_ratio_reason", "the audit gave none")
         return Check("min_nearest_ratio", None, limit, None, f"the ratio of nearest distances was not measured ({why})")
     value, chance = ratio["value"], ratio["expected"][0]
-    text = f"the pictures lie {value:.2f} times as far from training as from held-out pictures, at least "
-    text += f"{limit:.2f} times is asked for" + (f", or {chance:.2f} as by chance" if chance < limit else "")
-    return Check("min_nearest_ratio", value, limit, value >= min(limit, chance), text)
+    passed = value >= min(limit, chance)
+    form = _form("f", 2, value, min(limit, chance), passed)
+    text = f"the pictures lie {value:{form}} times as far from training as from held-out pictures, at least "
+    text += f"{limit:{form}} times is asked for" + (f", or {chance:{form}} as by chance" if chance < limit else "")
+    return Check("min_nearest_ratio", value, limit, passed, text)
+
+
+def _form(kind: str, digits: int, value: float, limit: float, passed: bool) -> str:
+    """How both are written: with more digits where a value that failed would read as its limit."""
+    forms = [f".{more}{kind}" for more in range(digits, digits + 1 if passed else digits + 4)]
+    return next((form for form in forms if f"{value:{form}}" != f"{limit:{form}}"), forms[-1])
 
 
 def read(run: RunDir) -> Release | None:

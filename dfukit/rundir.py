@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 import shlex
@@ -173,6 +174,11 @@ class RunDir:
         return self.path / "README.md"
 
     @property
+    def edited_model_card(self) -> Path:
+        """Model cards as they were edited by hand, before they were written anew."""
+        return self.path / "README.edited.md"
+
+    @property
     def class_sheet(self) -> Path:
         """The same latents in each class, a class a row, by the weights that were kept."""
         return self.samples / "classes.png"
@@ -211,16 +217,29 @@ def create(parent: Path, name: str, components: Iterable[str]) -> RunDir:
     if name and (not re.fullmatch(r"\w[\w .+-]*", name) or name in (".", "..")):
         raise ConfigError(f"--name {name}: letters, digits, dots, dashes and underscores only")
     stem = name or "-".join((time.strftime("%Y%m%dT%H%M%SZ", time.gmtime()), *components))
-    try:
-        parent.mkdir(parents=True, exist_ok=True)
+    make_out(parent)
+    with _out(parent):
         for number in range(1, 10_000):
             path = parent / (stem if number == 1 else f"{stem}-{number}")
             with suppress(FileExistsError):
                 path.mkdir()
                 return RunDir(path)
-    except OSError as error:
-        raise ConfigError(f"--out {parent}: cannot write there ({error.strerror or error})") from None
     raise ConfigError(f"--out {parent}: {stem} is taken 10,000 times")
+
+
+def make_out(folder: Path) -> None:
+    """Make a folder that `--out` names, and those above it; raises ConfigError where a file is in the way."""
+    with _out(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+
+
+@contextmanager
+def _out(folder: Path) -> Iterator[None]:
+    """An error of the disk is one of the option."""
+    try:
+        yield
+    except OSError as error:
+        raise ConfigError(f"--out {folder}: cannot write there ({error.strerror or error})") from None
 
 
 def open_run(reference: str | Path, parent: Path = Path("runs")) -> RunDir:
@@ -277,10 +296,33 @@ def alone(folder: Path, taken: str) -> Iterator[list[int]]:
         os.close(file)
 
 
+def taken(run: RunDir) -> bool:
+    """Whether a process of this machine is at work in a run folder; False, too, where that cannot be known."""
+    try:
+        import fcntl
+
+        file = os.open(run.path, os.O_RDONLY)
+    except (ImportError, OSError):  # Windows; a folder that is gone
+        return False
+    try:
+        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:  # some network file systems
+        return False
+    finally:
+        os.close(file)
+    return False
+
+
 def unchanged(path: Path) -> Callable[[], bool]:
-    """Asks whether a file still says what it says now: an extension that has begun has changed the configuration."""
-    before = path.read_bytes()
-    return lambda: path.read_bytes() == before
+    """Asks whether a file, or its absence, is still what it is now: an extension that has begun took training.json."""
+
+    def content() -> bytes | None:
+        return path.read_bytes() if path.is_file() else None
+
+    before = content()
+    return lambda: content() == before
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -320,10 +362,10 @@ def sync(folder: Path) -> None:
 
 
 def sweep(run: RunDir) -> None:
-    """Remove what writes that were killed left in a run folder."""
-    for folder in (run.path, run.synthetic):
+    """Remove what writes that were killed left in a run folder, by who is at work there: another's may be going on."""
+    for folder in (run.path, run.samples, run.checkpoints, run.synthetic, run.features):
         for litter in folder.glob(".*.tmp"):
-            shutil.rmtree(litter) if litter.is_dir() else litter.unlink()
+            shutil.rmtree(litter) if litter.is_dir() else litter.unlink(missing_ok=True)
 
 
 def write_text(path: Path, content: str) -> None:
@@ -341,8 +383,16 @@ def write_toml(path: Path, content: Mapping[str, Any]) -> None:
 def read_json(path: Path) -> Any:
     """A JSON file of a run. Raises DataError naming the file."""
     try:
-        return json.loads(path.read_text("utf-8"))
+        return json.loads(path.read_text("utf-8"), parse_constant=_finite, parse_float=_finite)
     except OSError as error:
         raise DataError(f"{path}: {error.strerror or error}") from None
-    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise DataError(f"{path} is not valid JSON: {error}") from None
+
+
+def _finite(text: str) -> float:
+    """Python would read NaN and Infinity, which are no JSON, and infinity for 1e999."""
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"{text} is no finite number")
+    return number

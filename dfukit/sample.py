@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import attrs
 import numpy as np
 import torch
 from attrs import evolve, field, frozen
@@ -16,6 +17,7 @@ from dfukit import drawn, manifest, provenance, rundir, weights
 from dfukit.component import ImageSpec
 from dfukit.errors import ConfigError, DataError, PluginError
 from dfukit.interfaces import Generator, Step
+from dfukit.progress import Progress
 from dfukit.provenance import Origin
 from dfukit.rundir import RunDir
 from dfukit.settings import guess
@@ -50,10 +52,7 @@ class Samples:
     @property
     def paths(self) -> list[str]:
         """Where `save` puts them, counted from its folder."""
-        return [
-            f"{self.classes[label]}/synthetic_{number + 1:06d}.png"
-            for label, number in zip(self.labels, self.numbers, strict=True)
-        ]
+        return [_path(self.classes[label], number) for label, number in zip(self.labels, self.numbers, strict=True)]
 
     def take(self, index: Sequence[int] | np.ndarray) -> Samples:
         """The pictures at `index` (positions or a boolean mask), which keep their numbers and so their names."""
@@ -72,7 +71,7 @@ class Samples:
         told = [""] * len(self) if distances is None else [repr(float(distance)) for distance in distances]
         rows = [
             {**row, "nearest_training_distance": distance, "note": self.note}
-            for row, distance in zip(self._write(folder), told, strict=True)
+            for row, distance in zip(self.write(folder), told, strict=True)
         ]
         manifest.write(folder / manifest.FILE, manifest.COLUMNS, rows)
 
@@ -82,28 +81,17 @@ class Samples:
         `found` says of each, by its "path", what it is a copy "of", "how", and at what "distance".
         """
         why = {one["path"]: {key: one[key] for key in ("of", "how", "distance")} for one in found}
-        rows = [{**row, **why[row["path"]]} for row in self._write(folder)]
+        rows = [{**row, **why[row["path"]]} for row in self.write(folder)]
         manifest.write(folder / manifest.FLAGGED_FILE, manifest.FLAGGED_COLUMNS, rows)
 
-    def _write(self, folder: Path) -> list[dict[str, Any]]:
-        """Write the pictures. Returns what every table says of them."""
+    def write(self, folder: Path) -> list[dict[str, Any]]:
+        """Write the pictures alone. Returns what every table says of them."""
         rows = []
-        truncated = {} if self.truncation == 1 else {"truncation": self.truncation}
         for path, picture, label, number in zip(self.paths, self.pixels, self.labels, self.numbers, strict=True):
-            name = self.classes[label]
-            about = {"label": name, "seed": self.seed, "number": int(number), **truncated}
+            about = _about(self.classes[label], self.seed, int(number), self.truncation)
             content = drawn.png(picture, self.note, self.origin, **about)
             rundir.write_bytes(folder / path, content)
-            rows.append(
-                {
-                    "path": path,
-                    "label": name,
-                    "sha256": hashlib.sha256(content).hexdigest(),
-                    "pixels_sha256": provenance.pixels_sha256(Image.fromarray(picture.squeeze())),
-                    "seed": self.seed,
-                    "number": int(number),
-                }
-            )
+            rows.append(_row(path, about, hashlib.sha256(content).hexdigest(), Image.fromarray(picture.squeeze())))
         return rows
 
 
@@ -132,11 +120,33 @@ class LoadedGenerator:
         more alike (as the truncation of Brock et al. 2019 does, which draws anew what lies far out; this keeps what a
         number draws).
         """
-        if n < 1:
-            raise ConfigError(f"the number of pictures must be at least 1, got {n}")
-        if not 0 < truncation <= 1:
-            raise ConfigError(f"truncation must be above 0 and at most 1, got {truncation:g}")
-        return self.draw(self._labels(n, label), np.arange(n, dtype=np.int64), seed, truncation)
+        return self.draw(*self._asked(n, label, truncation), seed, truncation)
+
+    def sample_into(
+        self, folder: Path, n: int, progress: Progress, *, label: str = "", seed: int = 0, truncation: float = 1.0
+    ) -> None:
+        """Save the pictures of `sample` as they are drawn, and at their end the manifest.
+
+        The folder is new or empty, or holds nothing but what the same call left when it was interrupted, which is kept.
+        Raises ConfigError, and writes nothing, where it holds anything else.
+        """
+        labels, numbers = self._asked(n, label, truncation)
+        wanted = {}
+        for place, number in zip(labels, numbers.tolist(), strict=True):
+            name = self.image.classes[place]
+            wanted[_path(name, number)] = _about(name, seed, number, truncation)
+        rows = _left(folder, wanted, self.origin)
+
+        paths = list(wanted)
+        progress.update("drawing pictures", len(rows), n)
+        for start in range(0, n, BATCH):
+            batch = slice(start, start + BATCH)
+            if not rows.keys() >= set(paths[batch]):
+                drawn_now = self.draw(labels[batch], numbers[batch], seed, truncation)
+                rows |= {row["path"]: row for row in drawn_now.write(folder)}
+                progress.update("drawing pictures", len(rows), n)
+        told = [{**rows[path], "nearest_training_distance": "", "note": self.note} for path in paths]
+        manifest.write(folder / manifest.FILE, manifest.COLUMNS, told)
 
     def draw(self, labels: np.ndarray, numbers: np.ndarray, seed: int, truncation: float = 1.0) -> Samples:
         """The pictures with these class indices [N] and numbers [N]."""
@@ -169,6 +179,14 @@ class LoadedGenerator:
         """What is written into every picture."""
         return drawn.note(bool(self.description.facts.get("phantom")))
 
+    def _asked(self, n: int, label: str, truncation: float) -> tuple[np.ndarray, np.ndarray]:
+        """Class indices [N] and numbers [N] of what was asked for. Raises ConfigError for what cannot be drawn."""
+        if n < 1:
+            raise ConfigError(f"the number of pictures must be at least 1, got {n}")
+        if not 0 < truncation <= 1:
+            raise ConfigError(f"truncation must be above 0 and at most 1, got {truncation:g}")
+        return self._labels(n, label), np.arange(n, dtype=np.int64)
+
     def _labels(self, n: int, label: str) -> np.ndarray:
         classes = self.image.classes
         if label:
@@ -190,6 +208,52 @@ def spread(n: int, shares: Sequence[float] | np.ndarray) -> np.ndarray:
         labels[place] = int(np.argmax(np.asarray(shares) * (place + 1) - counts))
         counts[labels[place]] += 1
     return labels
+
+
+def _path(label: str, number: int) -> str:
+    return f"{label}/synthetic_{number + 1:06d}.png"
+
+
+def _about(label: str, seed: int, number: int, truncation: float) -> dict[str, Any]:
+    """What a picture says of how it was asked for."""
+    return {"label": label, "seed": seed, "number": number, **({} if truncation == 1 else {"truncation": truncation})}
+
+
+def _row(path: str, about: Mapping[str, Any], sha256: str, picture: Image.Image) -> dict[str, Any]:
+    """What every table says of a picture."""
+    return {
+        "path": path,
+        "label": about["label"],
+        "sha256": sha256,
+        "pixels_sha256": provenance.pixels_sha256(picture),
+        "seed": about["seed"],
+        "number": about["number"],
+    }
+
+
+def _left(folder: Path, wanted: Mapping[str, Mapping[str, Any]], origin: Origin) -> dict[str, dict[str, Any]]:
+    """Rows, by path, of the pictures that an interrupted call left; `wanted` says of each how it was asked for.
+
+    Raises ConfigError where the folder holds anything else that is visible: a manifest would make a data set of it.
+    """
+    rows = {}
+    for file in sorted(folder.rglob("*")):
+        place = file.relative_to(folder)
+        if any(part.startswith(".") for part in place.parts) or (file.is_dir() and not file.is_symlink()):
+            continue
+        path = place.as_posix()
+        about = wanted.get(path, {})
+        try:
+            picture = provenance.open_picture(file) if about else None
+        except DataError:
+            picture = None
+        if picture is None or provenance.read_marks(picture) != {**attrs.asdict(origin), **about}:
+            raise ConfigError(
+                f"--out {folder} is not empty, and {path} is none of the pictures that this command draws: "
+                "name a new folder"
+            )
+        rows[path] = _row(path, about, provenance.file_sha256(file), picture)
+    return rows
 
 
 def load_generator(path: str | Path) -> LoadedGenerator:

@@ -34,6 +34,16 @@ def evaluate_every(settings: GanSettings, epoch_steps: int) -> int:
     return settings.evaluate_every or max(epoch_steps, 20)
 
 
+def evaluations(settings: GanSettings, epoch_steps: int) -> int:
+    """Those of the whole training: after each interval, and after the last step."""
+    return -(-steps(settings, epoch_steps) // evaluate_every(settings, epoch_steps))
+
+
+def passes(epochs: float) -> str:
+    """How often the training part is seen, in words: of a number of steps few can tell whether it is small."""
+    return f"{epochs:.3g} {'pass' if epochs == 1 else 'passes'} over the training part"
+
+
 def rate(settings: GanSettings, progress: float) -> float:
     """The factor on both learning rates when `progress`, 0 to 1, of the training is done."""
     if settings.lr_schedule == "linear":

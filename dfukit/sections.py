@@ -67,7 +67,11 @@ class GanSettings:
     patience: int = s.whole(
         10, "evaluations without a better distance to the validation part before it stops; 0: never", low=0
     )
-    extractor: str = s.text("auto", "extractor of the stopping distance; auto: inception where it is stored, else r64")
+    extractor: str = s.text(
+        "auto",
+        "extractor of the stopping distance, which reads at most 2,000 pictures of the validation part; auto: "
+        "inception where it is stored, else r64",
+    )
 
 
 @frozen
@@ -190,7 +194,7 @@ class ReportSettings:
 
     share: bool = s.flag(False, "leave out real pixels, file names, paths and host")
     title: str = s.text("", "heading of the report; empty: the run's name")
-    licence: str = s.text("", "licence, consent and ethics approval of the pictures, for the model card")
+    licence: str = s.text("", "licence, consent and ethics approval of the pictures: the model card prints it as given")
 
 
 SECTIONS: dict[str, type] = {

@@ -80,7 +80,7 @@ def known(settings: type) -> list[dict[str, Any]]:
             "type": field.metadata.get("type", UNDECLARED),
             "default": _plain(field.default),
             "help": field.metadata.get("help", ""),
-            **{key: value for key, value in field.metadata.get("limits", {}).items() if value is not None},
+            **{key: _plain(value) for key, value in field.metadata.get("limits", {}).items() if value is not None},
         }
         for field in attrs.fields(settings)
     ]
@@ -90,7 +90,8 @@ def _plain(default: Any) -> Any:
     """A default as JSON can hold it."""
     if isinstance(default, tuple):
         return [_plain(one) for one in default]
-    return default if isinstance(default, str | bool | int | float) else repr(default)
+    finite = isinstance(default, str | int) or (isinstance(default, float) and math.isfinite(default))
+    return default if finite else repr(default)
 
 
 def build(settings: type[T], values: Mapping[str, Any], where: str) -> T:

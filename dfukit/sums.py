@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from dfukit import rundir
@@ -14,8 +15,17 @@ from dfukit.provenance import file_sha256
 from dfukit.rundir import RunDir
 
 FILE = "SHA256SUMS"
-GOES_ON = ("checkpoints", "ledger.jsonl", "metrics.jsonl", "stop", "tensorboard")
-"""Of a run: what goes on being written, by a resumed training and by each look. No figure is read from it alone."""
+GOES_ON = (
+    "README.edited.md",
+    "checkpoints",
+    "ledger.jsonl",
+    "metrics.jsonl",
+    "stop",
+    "tensorboard",
+    "traceback.txt",
+)
+"""Of a run: what goes on being written, by a resumed training and by each look, and what is put aside for its user. No
+figure is read from it alone."""
 LINE = re.compile(r"([0-9a-f]{64}) [ *](.+)")
 
 
@@ -31,13 +41,39 @@ def going_on(run: RunDir) -> tuple[str, ...]:
 
 def write(folder: Path, left_out: Collection[str] = ()) -> None:
     """Write SHA256SUMS over all files of a folder but those under the names `left_out`."""
-    lines = [f"{file_sha256(folder / name)}  {name}\n" for name in sorted(_files(folder, left_out))]
-    rundir.write_text(folder / FILE, "".join(lines))
+    _write(folder, {name: file_sha256(folder / name) for name in _files(folder, left_out)})
 
 
-def add(folder: Path, names: Collection[str]) -> None:
-    """Take files into SHA256SUMS that came later; all other lines stay as they are, right or wrong."""
-    sums = {**read(folder), **{name: file_sha256(folder / name) for name in names}}
+def add(folder: Path, names: Collection[str], known: Mapping[str, str] | None = None) -> None:
+    """Take files, or all below a folder, into SHA256SUMS that came later; all other lines stay as they are, right or
+    wrong. They are those of `known` where SHA256SUMS was removed meanwhile."""
+    sums = dict(read(folder) if known is None else known)
+    for name in names:
+        inner = [f"{name}/{one}" for one in _files(folder / name, ())] if (folder / name).is_dir() else [name]
+        sums |= {one: file_sha256(folder / one) for one in inner}
+    _write(folder, sums)
+
+
+def strike(folder: Path, names: Collection[str]) -> None:
+    """Take files, or all below a folder, out of SHA256SUMS before they are written anew: whatever happens then, they
+    are no changed ones. Nothing is done where there are no sums."""
+    if (folder / FILE).is_file():
+        _write(folder, {name: one for name, one in read(folder).items() if not {name, name.split("/")[0]} & {*names}})
+
+
+def differs(path: Path) -> bool:
+    """Whether a file is another than the SHA256SUMS beside it says; False where that says nothing of it."""
+    with suppress(DataError):
+        return read(path.parent).get(path.name) not in (None, file_sha256(path))
+    return False
+
+
+def give_words(run: RunDir) -> str:
+    """What is to be done about a model card that was edited by hand: it is written anew."""
+    return f"give its words with `dfukit report {run.path} --licence TEXT`"
+
+
+def _write(folder: Path, sums: Mapping[str, str]) -> None:
     rundir.write_text(folder / FILE, "".join(f"{sums[name]}  {name}\n" for name in sorted(sums)))
 
 

@@ -4,17 +4,19 @@ weights against what they are called, and figures against what they were compute
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import attrs
 import numpy as np
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 from PIL import Image
 
 from dfukit import lookup, manifest, provenance, recompute, rundir, sums, weights
 from dfukit.errors import DataError, DfukitError, NotInstalledError
 from dfukit.finding import ABSENT, Finding
+from dfukit.images import find
 from dfukit.lookup import Listed
 from dfukit.manifest import Row
 from dfukit.progress import Progress, Silent
@@ -103,12 +105,20 @@ def verify(folder: Path, expect: str = "", progress: Progress | None = None) -> 
         rows = _rows(folder, one, report)
         counts[one.folder] = len(rows)
         _check_pictures(folder, one, rows, generator, own, report, progress)
+        if alone or one.folder != folder:  # what else lies in the folder of a run is for its sums to cover
+            _check_unlisted(folder, one, rows, report)
 
     # Figures.
     flagged = counts.pop(run.flagged, 0) if run.config.is_file() else None
     report.add(recompute.classification(run))
     report.add(recompute.scores(run))
     report.add(recompute.release(run, sum(counts.values()), flagged))
+    here = metadata.version("dfukit")
+    for version in sorted(_made_by(run) - {here}):
+        report.notes.append(
+            f"figures here were made by dfukit {version}, this is {here}, which may compute them otherwise: "
+            f"check with {version}"
+        )
     return Verified(str(folder), digest, report.pictures, report.figures, tuple(report.findings), tuple(report.notes))
 
 
@@ -118,7 +128,10 @@ def _check_sums(folder: Path, report: _Report) -> str | None:
         report.wrong(sums.FILE, "file", "one beside every run that ended, and in every bundle", ABSENT)
         return None
     try:
-        report.findings += sums.check(folder, sums.going_on(run) if run.config.is_file() else ())
+        for finding in sums.check(folder, sums.going_on(run) if run.config.is_file() else ()):
+            if finding.file == run.model_card.name and run.config.is_file() and finding.found != ABSENT:
+                finding = evolve(finding, found=f"{finding.found} (edited by hand? {sums.give_words(run)})")
+            report.findings.append(finding)
     except DataError as error:
         report.wrong(sums.FILE, "content", "digests of files", str(error))
     return sums.digest(folder)
@@ -177,6 +190,17 @@ def _stated_weights(run: RunDir) -> dict[str, str]:
         return {}
 
 
+def _made_by(run: RunDir) -> set[str]:
+    """Versions of dfukit that made the figures, as far as they are told; a bundle tells those of its classifiers."""
+    versions = set()
+    for path in (run.environment, run.classification):
+        try:
+            versions.add(str(rundir.read_json(path)["dfukit"]))
+        except (DataError, KeyError, TypeError):
+            continue
+    return versions
+
+
 def _rows(folder: Path, listed: Listed, report: _Report) -> list[Row]:
     try:
         return list(manifest.read(listed.table))
@@ -194,7 +218,7 @@ def _check_pictures(
     report: _Report,
     progress: Progress,
 ) -> None:
-    """Each picture against its row and the generator of the run `own`, and pictures that no row names."""
+    """Each picture against its row and the generator of the run `own`."""
     runs: dict[str, list[str]] = {}
     redrawn = {int(place) for place in np.linspace(0, len(rows) - 1, REDRAWN)} if rows else set()
     for place, row in enumerate(rows):
@@ -219,10 +243,15 @@ def _check_pictures(
         progress.update(f"checking the pictures of {listed.folder.name}", place + 1, len(rows))
     if own is not None:
         _check_runs(runs, own, report)
+
+
+def _check_unlisted(folder: Path, listed: Listed, rows: list[Row], report: _Report) -> None:
+    """Pictures, of any kind and anywhere in the set's folder, that no row names."""
     known = {row["path"] for row in rows}
-    for path in sorted(listed.folder.glob("*/*.png")):
-        if path.relative_to(listed.folder).as_posix() not in known and listed.folder != folder:
-            report.wrong(path.relative_to(folder).as_posix(), f"row in {listed.table.name}", ABSENT, "a picture")
+    for entry in find.below(listed.folder):
+        if entry.path not in known:
+            name = (listed.folder / entry.path).relative_to(folder).as_posix()
+            report.wrong(name, f"row in {listed.table.name}", ABSENT, entry.reason or "a picture")
 
 
 def _check_runs(runs: Mapping[str, list[str]], own: str, report: _Report) -> None:

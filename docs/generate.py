@@ -47,7 +47,8 @@ on the line, shows the traceback of an error.
 | 130 | interrupted; what was reached is saved |
 
 Variables: `DFUKIT_CACHE_DIR` is where decoded pictures, features, weights and the test ledger lie, `DFUKIT_OFFLINE=1`
-forbids downloads, and `DFUKIT_PLUGINS=a,b` restricts the plugins that are loaded beyond the built-in ones.
+forbids downloads, and `DFUKIT_PLUGINS=a,b` restricts the plugins that are loaded beyond the built-in ones to
+these packages or entry points.
 """
 
 
@@ -164,6 +165,12 @@ def _capital(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-if __name__ == "__main__":
+@click.command()
+def write() -> None:
+    """Write settings.md and command-line.md anew, from the code."""
     for name, text in pages().items():
         (DOCS / name).write_text(text, "utf-8")
+
+
+if __name__ == "__main__":
+    write()

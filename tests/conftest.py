@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from dfukit import cli
+from dfukit import cli, config, phantom
+from dfukit.sections import DataSettings
 
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # else each of several processes computes on all cores
@@ -35,6 +36,27 @@ def _the_users_cache_stays_as_it_is(tmp_path_factory: pytest.TempPathFactory) ->
         yield
 
 
+@pytest.fixture(scope="session")
+def fresh_cache(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """Make a cache for a test: new, but for the phantom set of the preset smoke.
+
+    To draw its pictures takes seconds; all tests, in whatever process, copy those that the first of them drew.
+    """
+    place = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        place = place.parent  # of all workers
+
+    def make(folder: Path, **settings: int) -> Path:
+        told = DataSettings(**{**config.read_preset("smoke")["data"], **settings})
+        drawn = place / f"drawn {told.phantom_patients} x {told.phantom_pictures}"
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("DFUKIT_CACHE_DIR", str(drawn))
+            phantom.image_set(told)
+        return shutil.copytree(drawn, folder, dirs_exist_ok=True)
+
+    return make
+
+
 @pytest.fixture
 def mypy_cache(tmp_path: Path) -> Path:
     """A cache for mypy: where it has checked this repository, a copy of what it knows of that, and of torch."""
@@ -45,8 +67,8 @@ def mypy_cache(tmp_path: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("cache")
+def cache(tmp_path_factory: pytest.TempPathFactory, fresh_cache: Callable[..., Path]) -> Path:
+    return fresh_cache(tmp_path_factory.mktemp("cache"))
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -113,9 +113,10 @@ class Made:
     make: Callable[[Fold], tuple[np.ndarray, np.ndarray]]
     about: str = "made by a test"
 
-    def of(self, number: int, fold: Fold) -> Synthetic:
+    def of(self, number: int, fold: Fold, ratios: Sequence[float]) -> dict[float, Synthetic]:
         pixels, labels = self.make(fold)
-        return Synthetic(pixels, labels, [f"fold-{number}/{i}.png" for i in range(len(labels))])
+        names = [f"fold-{number}/{i}.png" for i in range(len(labels))]
+        return dict.fromkeys(ratios, Synthetic(pixels, labels, names))
 
     def facts(self) -> Mapping[str, Any]:
         return {}

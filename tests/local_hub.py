@@ -16,8 +16,8 @@ REVISION = "0123456789abcdef0123456789abcdef01234567"
 
 
 @contextmanager
-def serving(repository: str, content: bytes) -> Iterator[str]:
-    """The address of a hub that answers for one repository's model.safetensors."""
+def serving(repository: str, content: bytes, sent: int | None = None) -> Iterator[str]:
+    """The address of a hub that answers for one repository's model.safetensors, with as many bytes of it as are told."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_HEAD(self) -> None:
@@ -31,7 +31,7 @@ def serving(repository: str, content: bytes) -> Iterator[str]:
 
         def do_GET(self) -> None:
             self.do_HEAD()
-            self.wfile.write(content)
+            self.wfile.write(content[:sent])
 
         def log_message(self, format: str, *args: object) -> None:
             pass

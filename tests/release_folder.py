@@ -1,4 +1,7 @@
-"""A finished run on generated photographs whose names tell of patients, and everything private about it."""
+"""A finished run on generated photographs whose names tell of patients, and everything private about it.
+
+A photograph and the folder of a patient are links, which are excluded.
+"""
 
 from __future__ import annotations
 
@@ -72,6 +75,14 @@ def _photographs(root: Path) -> set[str]:
         blotches.resize((64, 64), Image.Resampling.BICUBIC).save(path, quality=90, exif=exif)
         rows.append((path.relative_to(root).as_posix(), path.parent.name, patient, SITES[number // 6 % 2]))
         private |= {patient, surname, stem, path.name, "Quillfeather"}
+    visits = root.parent / "elsewhere"
+    visits.mkdir()
+    for name in ("1.jpg", "2.jpg"):
+        (visits / name).write_bytes(path.read_bytes())
+    (root / "healing" / "Rosenqvist Anna 1950.jpg").symlink_to(visits / "1.jpg")
+    (root / "infected" / "Rosenqvist Bea 1961").symlink_to(visits)
+    rows.append(("infected/Rosenqvist Bea 1961/2.jpg", "infected", "Rosenqvist Bea", SITES[0]))
+    private |= {"Rosenqvist", "Anna 1950", "Bea 1961"}
     with (root / "manifest.csv").open("w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows(rows)
     return private

@@ -148,6 +148,19 @@ class Usurping(SharedPatients):
         return {"kd": score, "usurping": score}
 
 
+class Auditor(Metric):
+    """No audit, though it calls its second figure as one."""
+
+    reads = "pixels"
+
+    def __init__(self, settings: object) -> None:
+        pass
+
+    def measure(self, real: View, fake: View, rng: np.random.Generator) -> dict[str, Score]:
+        score = Score(0.0, (real.n, fake.n))
+        return {"auditor": score, "copies": score}
+
+
 class Odd(SharedPatients):
     """Of its two figures the first is what a test says."""
 
@@ -231,5 +244,5 @@ def with_ours() -> Registry:
     ours = offers("extractor", colour=Colour, absent=Absent, raising=Raising, breaking=Breaking)
     ours += offers("metric", shared_patients=SharedPatients, failing=Failing, infinite=Infinite, unsure=Unsure)
     ours += offers("metric", equal=Equal, views=Views, other_views=OtherViews, numpy=Numpy, fickle=Fickle)
-    ours += offers("metric", usurping=Usurping, odd=Odd, astray=Astray)
+    ours += offers("metric", usurping=Usurping, odd=Odd, astray=Astray, auditor=Auditor)
     return evolve(installed, offers=installed.offers + ours)

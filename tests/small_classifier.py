@@ -32,7 +32,7 @@ class Clinic:
 
     def __init__(self, folder: Path) -> None:
         self.photographs = folder / "clinic"
-        phantom.write_folder(self.photographs, patients=40, pictures=2, seed=0)
+        phantom.write_folder(self.photographs, patients=40, pictures=2, seed=0, size=64)
         flags = {
             "classifier": CLASSIFIER,
             "critic": {"width": 4},

@@ -1,4 +1,4 @@
-"""The built-in classifiers."""
+"""The built-in classifiers: what they hold beyond what test_conformance asks of every classifier."""
 
 from __future__ import annotations
 
@@ -23,14 +23,10 @@ from dfukit.weights import Description
 
 IMAGE = ImageSpec(32, 3, ("infected", "other"), "infected")
 SMALL = "mobilenetv3_small_050.lamb_in1k"
-TIMM = {"pretrained": "false", "input_size": 32, "lstm_hidden": 16}
 SETTINGS: dict[str, dict[str, object]] = {
-    "effv2s_lstm": TIMM,
-    "effv2m_lstm": TIMM,
-    "timm_lstm": {**TIMM, "backbone": SMALL},
+    "timm_lstm": {"pretrained": "false", "input_size": 32, "lstm_hidden": 16, "backbone": SMALL},
     "critic_lstm": {"lstm_hidden": 16},
 }
-QUICK = ("timm_lstm", "critic_lstm")
 
 
 def critic_description() -> Description:
@@ -61,30 +57,6 @@ def pictures(n: int, size: int = 32) -> torch.Tensor:
     return torch.rand(n, 3, size, size, generator=torch.Generator().manual_seed(n))
 
 
-def test_every_classifier_of_the_plugin_is_tested_here() -> None:
-    offers = registry.load().of_kind("classifier")
-    assert {offer.component.name for offer in offers if offer.package == "dfukit"} == set(SETTINGS)
-
-
-@pytest.mark.parametrize("name", SETTINGS)
-def test_pictures_of_any_size_give_one_finite_logit_each(name: str) -> None:
-    network = build(name).eval()
-    for n, size in ((1, 32), (3, 20), (2, 50)):
-        logits = network(pictures(n, size))
-        assert logits.shape == (n,)
-        assert logits.isfinite().all()
-
-
-@pytest.mark.parametrize("name", QUICK)
-def test_in_eval_mode_a_score_repeats_and_ignores_the_rest_of_the_batch(name: str) -> None:
-    network = build(name).eval()
-    images = pictures(4)
-    together = network(images)
-    assert torch.equal(together, network(images))
-    alone = torch.cat([network(image[None]) for image in images])
-    torch.testing.assert_close(together, alone, atol=1e-5, rtol=1e-4)
-
-
 def test_a_backbone_sees_pictures_normalised_as_its_weights_expect(monkeypatch: pytest.MonkeyPatch) -> None:
     network = build("timm_lstm").eval()
     seen: list[torch.Tensor] = []
@@ -106,26 +78,10 @@ def test_a_critic_sees_pictures_from_minus_one_to_one(monkeypatch: pytest.Monkey
     assert [picture.unique().tolist() for picture in images] == [[-1.0], [1.0]]
 
 
-@pytest.mark.parametrize("name", QUICK)
-def test_eight_pictures_are_learnt_by_heart(name: str) -> None:
-    network = build(name, dropout=0.0).train()
-    images, target = pictures(8), torch.arange(8) % 2 * 1.0
-    optimiser = torch.optim.AdamW(network.parameters(), lr=3e-3)
-    for _ in range(90):
-        loss = torch.nn.functional.binary_cross_entropy_with_logits(network(images), target)
-        optimiser.zero_grad()
-        loss.backward()
-        optimiser.step()
-    assert loss < 0.1
-
-
 @pytest.mark.parametrize("name", SETTINGS)
-def test_it_is_rebuilt_from_its_weights_alone(name: str, tmp_path: Path) -> None:
-    network = build(name).eval()
-    weights.write(tmp_path / "classifier.safetensors", network, describe(name))
-    rebuilt, description = weights.read(tmp_path / "classifier.safetensors", "classifier")
-    assert description == describe(name)
-    assert torch.equal(rebuilt(pictures(2)), network(pictures(2)))
+def test_what_it_is_made_of_returns_with_its_weights(name: str, tmp_path: Path) -> None:
+    weights.write(tmp_path / "classifier.safetensors", build(name), describe(name))
+    assert weights.read(tmp_path / "classifier.safetensors", "classifier")[1] == describe(name)
 
 
 def test_it_runs_under_bfloat16_with_its_lstm_in_float32() -> None:

@@ -311,9 +311,9 @@ class Finished:
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Finished]:
+def finished(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Iterator[Finished]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("DFUKIT_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
+        patch.setenv("DFUKIT_CACHE_DIR", str(cache))
         yield Finished(tmp_path_factory.mktemp("runs"))
 
 

@@ -316,6 +316,18 @@ def test_what_is_printed_on_the_way_is_not_in_the_document(ask: Ask, monkeypatch
     assert "hello" in err
 
 
+def test_a_document_without_json_s_numbers_is_not_printed(ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dfukit.images.clear_cache", lambda: float("nan"))
+    assert_one_line(ask("data", "clear", "--json"), 1, "not JSON compliant")
+
+
+def test_a_bundle_without_a_classifier_says_how_to_get_one(ask: Ask, tmp_path: Path) -> None:
+    (tmp_path / "bundle").mkdir()
+    (tmp_path / "bundle" / "generator.safetensors").touch()
+    answer = ask("predict", "bundle", "x.png")
+    assert_one_line(answer, 3, "bundle is a bundle without a classifier", "dfukit export RUN --classifier")
+
+
 def test_a_name_that_is_not_utf_8_is_printed() -> None:
     script = """
 import click, os, sys

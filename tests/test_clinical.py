@@ -226,16 +226,20 @@ def test_two_flawless_classifiers_leave_room_for_a_difference() -> None:
     assert found["interval"] == pytest.approx([0.025 ** (1 / 9) - 1, 1 - 0.025 ** (1 / 9)])
 
 
-def test_a_difference_has_the_interval_that_lift_gives_it() -> None:
+@pytest.mark.parametrize("few", [False, True])
+def test_a_difference_has_the_interval_that_lift_gives_it(few: bool) -> None:
     labels, score, _ = made_up(60)
     groups = np.arange(60)
     other = np.round(np.clip(score + 0.3 * np.random.default_rng(1).normal(size=60), 0, 1), 2)
+    if few:  # four patients of the rarer side, and scores that are far apart
+        labels, other = groups < 4, 1 - score
     found = clinical.auroc_difference(labels, score, other, groups, np.random.default_rng(2), 200)
     judged = {name: Judged(labels, np.zeros(60), groups, said[None]) for name, said in (("a", score), ("b", other))}
     counts = count(judged, 0.9, 200, 2)
     expected = difference_of(counts["a"]["auroc"], counts["b"]["auroc"], judged["a"], "auroc")
     assert found["value"] == pytest.approx(expected.value)
     assert found["interval"] == pytest.approx(expected.interval)
+    assert (-1 in found["interval"] or 1 in found["interval"]) == few
 
 
 def test_a_difference_with_one_patient_of_a_class_has_no_interval() -> None:

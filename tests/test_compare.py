@@ -13,12 +13,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
-from dfukit import ConfigError, Interrupted, phantom, rundir
+from dfukit import ConfigError, DataError, Interrupted, cli, phantom, rundir
 from dfukit.comparing import read_contestants, table
 from dfukit.comparing.experiment import compare
-from dfukit.comparing.judging import check_smaller, reduced
+from dfukit.comparing.judging import check_smaller, judge, reduced
 from dfukit.comparing.trials import Trial, train
+from dfukit.device import Compute
+from dfukit.images import make_split
+from dfukit.pictures import load_images
 from dfukit.progress import Silent
 from dfukit.rundir import RunDir
 
@@ -129,8 +133,11 @@ def test_the_table_holds_means_over_seeds_and_chooses_by_the_validation_part() -
     assert pooled["interval"] == pytest.approx([1.15, 1.35])
     assert (pooled["at_half"], pooled["n_half"]) == (pytest.approx(1.3), 15)
     assert entries[other]["failed"] == {"1": "the critic's loss became nan"}
-    assert result["best"] == {"time": other}  # though it is the worse one by its figure, which does not choose
+    assert result["best"] == {"time": one}  # though the other was nearer with the seed that came to its end
     text = table.as_markdown(result)
+    assert (
+        f"kd[r64] to the validation part, which chooses, among those of whom every seed came to its end: {one}." in text
+    )
     assert "| kd | 0.01 | 1.25 (1.15 to 1.35; seeds 1 to 1.5); at half n 1.3 | 2 (1.9 to 2.1); at half n 2.05 |" in text
     assert "| parameters, generator |  | 1.50 M | 1.50 M |" in text
     # 10 steps in the 40 s that were no evaluations, each with batches of its own.
@@ -138,6 +145,52 @@ def test_the_table_holds_means_over_seeds_and_chooses_by_the_validation_part() -
     assert "| pictures/s |  | 2.0 | 4.0 |" in text
     assert f"{other}, seed 1, came to no end: the critic's loss became nan" in text
     assert "Gulrajani" in text
+
+
+def test_the_best_is_chosen_by_the_validation_part_and_not_by_its_figures() -> None:
+    contestants = read_contestants(["lstm_wgan", "fastgan"], preset=SMOKE)
+    found = [trial("lstm_wgan", 0, 1.0, 0.5), trial("fastgan", 0, 2.0, 0.4)]
+    result = table.result(contestants, found, {"time": "40m"}, 70, 15, 16, 0)
+    assert result["best"] == {"time": "fastgan"}
+    assert "Lowest kd[r64] to the validation part, which chooses: fastgan." in table.as_markdown(result)
+
+
+def failure(who: str, seed: int, reason: str = "the critic's loss became nan") -> dict[str, Any]:
+    return {"contestant": who, "budget": "time", "seed": seed, "reason": reason}
+
+
+def test_where_each_contestant_failed_with_a_seed_nobody_is_the_best() -> None:
+    contestants = read_contestants(["lstm_wgan", "fastgan"], preset=SMOKE)
+    found = [trial("lstm_wgan", 0, 1.0, 0.5), trial("fastgan", 1, 2.0, 0.4), failure("lstm_wgan", 1)]
+    found += [failure("fastgan", 0, "killed")]
+    result = table.result(contestants, found, {"time": "40m"}, 70, 15, 16, 0)
+    assert result["best"] == {"time": None}
+    text = table.as_markdown(result)
+    assert "Nobody is the best: no contestant came to its end with every seed." in text
+    for line in (
+        "lstm_wgan, seed 1, came to no end: the critic's loss became nan",
+        "fastgan, seed 0, came to no end: killed",
+    ):
+        assert f"\n\n{line}\n\n" in text  # a paragraph each
+
+
+def test_a_failed_contestants_other_metric_does_not_keep_the_others_from_being_best() -> None:
+    contestants = read_contestants(["lstm_wgan", "fastgan"], preset=SMOKE)
+    found = [trial("lstm_wgan", 0, 1.0, 0.5), trial("lstm_wgan", 1, 1.0, 0.5), trial("fastgan", 0, 2.0, 0.4)]
+    found[2]["training"]["stopping_metric"] = "kd[inception]"
+    text = table.as_markdown(table.result(contestants, [*found, failure("fastgan", 1)], {"time": "40m"}, 70, 15, 16, 0))
+    assert "Nobody is the best" not in text
+    assert ": lstm_wgan." in text
+
+
+def test_where_no_distance_was_measured_nobody_is_the_best() -> None:
+    contestants = read_contestants(["lstm_wgan"], preset=SMOKE)
+    found = trial("lstm_wgan", 0, 1.0, 0.5)
+    found["training"] |= {"kept_distance": None, "stopping_metric": None}
+    result = table.result(contestants, [found], {"time": "40m"}, 70, 15, 16, 0)
+    assert result["best"] == {"time": None}
+    words = "Nobody is the best: the distance to the validation part was not measured for all."
+    assert words in table.as_markdown(result)
 
 
 def test_a_figure_without_halves_leaves_the_column_of_halves_empty() -> None:
@@ -177,10 +230,17 @@ def test_distances_of_different_metrics_choose_nobody() -> None:
     assert mixed["validation"] == {"metric": None, "value": None}
 
 
-def test_nobody_is_the_best_before_all_are_judged() -> None:
+def test_nobody_is_the_best_before_all_are_judged_and_the_table_says_how_many_are() -> None:
     contestants = read_contestants(["lstm_wgan", "fastgan"], preset=SMOKE)
-    found = [trial("lstm_wgan", 0, 1.0, 0.5)]
-    assert table.result(contestants, found, {"time": "40m"}, 70, 15, 16, 0, whole=False)["best"] == {"time": None}
+    found = [trial("lstm_wgan", 0, 1.0, 0.5), trial("fastgan", 0, 1.0, 0.4)]
+    for judged, best in ((1, None), (2, "fastgan")):
+        result = table.result(contestants, found[:judged], {"time": "40m"}, 70, 15, 16, 0, planned=2)
+        assert result["best"] == {"time": best}
+        assert result["planned"] == 2
+        text = table.as_markdown(result)
+        assert ("\n\n1 of 2 trainings are judged so far.\n\n" in text) == (best is None)
+        assert ("to the validation part, which chooses" in text) == (best is not None)
+        assert "Nobody is the best" not in text
 
 
 def test_a_long_name_is_cut_for_files_and_stays_another_one() -> None:
@@ -349,6 +409,15 @@ def test_a_figure_that_nobody_has_is_no_row_but_a_reason() -> None:
     assert "- kd: 8 test pictures are too few" in text
 
 
+def test_a_figure_without_an_interval_has_its_reason_below_the_table() -> None:
+    contestants = read_contestants(["lstm_wgan"], preset=SMOKE)
+    found = [trial("lstm_wgan", 0, 1.0, 0.5), trial("lstm_wgan", 1, 1.0, 0.5, reason="one patient only: no interval")]
+    found[1]["scores"]["kd"]["interval"] = None
+    text = table.as_markdown(table.result(contestants, found, {"time": "40m"}, 70, 15, 8, 0))
+    assert "| kd | 0.01 | 1; at half n 1.05 |" in text
+    assert "\n- kd: one patient only: no interval\n" in text
+
+
 @pytest.fixture(scope="module")
 def compared(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str], dict[str, Any]]:
     """A comparison of two, one of which fails; its folder, its command, and what it printed."""
@@ -401,6 +470,49 @@ def test_a_critic_with_more_steps_to_a_turn_makes_fewer_turns_at_equal_pictures(
     assert [trial.settings["gan"]["steps"] for trial in planned] == [4, 2]
 
 
+def test_what_is_in_the_place_of_the_table_is_not_written_over(tmp_path: Path) -> None:
+    contestants = read_contestants(["lstm_wgan"], preset=SMOKE, shared={"data.path": str(empty(tmp_path))})
+    for name in ("README.md", "compare.json"):
+        folder = tmp_path / name.lower()
+        folder.mkdir()
+        (folder / name).write_text("# The card of a run")
+        with pytest.raises(ConfigError, match=f"has a {name}, and no training of a comparison: name another folder"):
+            compare(contestants, folder, pictures=32)
+        assert [(path.name, path.read_text()) for path in folder.iterdir()] == [(name, "# The card of a run")]
+
+
+@pytest.mark.parametrize("budget", ["time", "pictures"])
+def test_a_comparison_that_has_a_table_already_goes_on(tmp_path: Path, budget: str) -> None:
+    contestants = read_contestants(["lstm_wgan"], preset=SMOKE, shared={"data.path": str(empty(tmp_path))})
+    folder = tmp_path / "out"
+    (folder / budget).mkdir(parents=True)
+    for path in (folder / "README.md", folder / "compare.json", folder / budget / "lstm_wgan-seed0.toml"):
+        path.touch()
+    with pytest.raises(DataError, match="holds no file"):  # it has begun to read
+        compare(contestants, folder, pictures=32)
+
+
+@pytest.mark.parametrize("out", ["file", "file/below"])
+def test_a_comparison_below_a_file_is_one_line_before_any_picture_is_read(
+    out: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").touch()
+    words = ["dfukit", "compare", "lstm_wgan", "--pictures", "8", "--preset", SMOKE, "--data", str(empty(tmp_path))]
+    monkeypatch.setattr(sys, "argv", [*words, "--out", str(tmp_path / out)])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    said = capsys.readouterr().err
+    assert (ended.value.code, said.count("\n")) == (2, 1)
+    assert f"--out {tmp_path / out}: cannot write there" in said
+
+
+def empty(tmp_path: Path) -> Path:
+    """A folder of photographs without any: an error of its own as soon as they are read."""
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    return folder
+
+
 def rows_of(folder: Path) -> list[str]:
     """Heads of the rows of its table."""
     lines = (folder / "README.md").read_text().splitlines()
@@ -423,6 +535,29 @@ def test_what_is_finished_is_not_made_again(
     assert rows_of(folder) == rows
     assert rows.index("ssim") < rows.index("psnr")  # as asked
     assert any(row.startswith("fd[") for row in rows)
+
+
+def test_another_first_seed_judges_anew(
+    compared: tuple[Path, list[str], dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Halvings are drawn by the first seed of the command."""
+    monkeypatch.setenv("DFUKIT_OFFLINE", "1")
+    folder = shutil.copytree(compared[0], tmp_path / "out") / "pictures" / "lstm_wgan-seed0"
+    trained = Trial("lstm_wgan", "pictures", 0, folder, {})
+    shared = {"score.metrics": ["ssim"], "score.extractor": "r64"}
+    said: list[str] = []
+
+    class Hearing(Silent):
+        def say(self, text: str) -> None:
+            said.append(text)
+
+    compute = Compute(torch.device("cpu"), bf16=False)
+    for seed, judged in ((0, 1), (0, 0), (1, 1), (1, 0)):
+        config = read_contestants(["lstm_wgan"], preset=SMOKE, shared={**shared, "run.seed": seed})[0].config
+        images = load_images(config, Silent())
+        judge(trained, config, images, make_split(images, config.data), 0, compute, Hearing())
+        assert said.count("judging lstm_wgan, seed 0, equal pictures") == judged
+        said.clear()
 
 
 def test_other_settings_need_another_folder(compared: tuple[Path, list[str], dict[str, Any]]) -> None:

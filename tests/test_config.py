@@ -138,6 +138,13 @@ def test_a_preset_tunes_the_components_that_it_names_and_no_others(with_tiny: Re
     assert resolve(with_tiny, preset="smoke", flags={"generator": {"name": "tiny"}}).generator.name == "tiny"
 
 
+@pytest.mark.parametrize("preset", config.PRESETS)
+def test_a_generator_of_any_package_may_suggest_that_training_does_not_end_early(preset: str) -> None:
+    made = resolve(suggesting({"gan": {"patience": 0}}), preset=preset, settings={"generator.name": "tiny"})
+    assert made.gan.patience == 0
+    assert made.origins["gan.patience"] == "suggested by tiny"
+
+
 def test_a_preset_tunes_the_training_of_the_generator_that_it_names(with_tiny: Registry) -> None:
     assert resolve(preset="standard").gan.batch_size == 32
     made = resolve(with_tiny, preset="standard", flags={"generator": {"name": "tiny"}})

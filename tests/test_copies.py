@@ -15,7 +15,6 @@ from PIL import Image, ImageFilter
 from dfukit import phantom
 from dfukit.interfaces import Score, View
 from dfukit.sections import DataSettings
-from dfukit.testing import MetricSuite
 from dfukit_copies import CopiesSettings
 from dfukit_copies.alignment import Gallery
 from dfukit_copies.audit import Copies
@@ -28,11 +27,6 @@ PLANTED = 40
 """Copies of each of the five kinds."""
 QUICK = CopiesSettings(planted=10)
 WELL_HIDDEN = ("cropped", "recompressed", "brighter or darker")
-
-
-class TestCopies(MetricSuite):
-    component = "copies"
-    size = 32
 
 
 @frozen(eq=False)

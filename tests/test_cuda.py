@@ -131,6 +131,6 @@ def test_a_whole_run_on_a_gpu_and_its_commands(tmp_path: Path) -> None:
 
     made = json.loads(ask("run", "--preset", "smoke", "--device", "cuda", "--name", "run", "--json"))
     assert made
-    ask("sample", "runs/run", "--count", "3", "--out", "made")
+    ask("sample", "runs/run", "--count", "3", "--device", "cuda", "--out", "made")
     ask("predict", "runs/run", "made", "--device", "cuda")
     ask("report", "runs/run")

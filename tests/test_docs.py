@@ -14,13 +14,14 @@ from types import ModuleType
 from urllib.parse import unquote, urlsplit
 
 import pytest
+from click.testing import CliRunner
 
 import dfukit
-from dfukit import interfaces, registry, rundir, testing
+from dfukit import config, interfaces, registry, rundir, testing
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
-PAGES = sorted(path for path in ROOT.rglob("*.md") if not {".venv", "build", "runs"} & {*path.parts})
+PAGES = sorted(path for path in ROOT.rglob("*.md") if not {".venv", "build", "runs"} & {*path.relative_to(ROOT).parts})
 FENCE = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"(?<!`)\[[^]]*\]\(([^)\s]+)\)")
 
@@ -35,6 +36,10 @@ def anchors(page: Path) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", title.strip().lower()).replace(" ", "-") for title in titles}
 
 
+def test_the_pages_are_found_wherever_the_repository_lies() -> None:
+    assert {ROOT / "README.md", DOCS / "index.md"} <= set(PAGES)
+
+
 @pytest.mark.parametrize("page", [pytest.param(page, id=str(page.relative_to(ROOT))) for page in PAGES])
 def test_links_lead_somewhere(page: Path) -> None:
     lost = []
@@ -46,6 +51,17 @@ def test_links_lead_somewhere(page: Path) -> None:
         if not target.exists() or (parts.fragment and parts.fragment not in anchors(target)):
             lost.append(link)
     assert lost == []
+
+
+def test_every_page_is_reached_by_links_from_the_readme() -> None:
+    reached, waiting = set[Path](), [ROOT / "README.md"]
+    while waiting:
+        page = waiting.pop()
+        reached.add(page)
+        paths = [unquote(parts.path) for link in LINK.findall(prose(page)) if not (parts := urlsplit(link)).scheme]
+        linked = {(page.parent / path).resolve() for path in paths if path.endswith(".md")}
+        waiting += linked - reached
+    assert [page for page in DOCS.rglob("*.md") if page not in reached] == []
 
 
 def test_every_page_is_in_the_navigation() -> None:
@@ -70,6 +86,18 @@ def test_a_generated_page_is_current(name: str) -> None:
     assert (DOCS / name).read_text("utf-8") == generator().pages()[name], "run: python docs/generate.py"
 
 
+@pytest.mark.parametrize(("told", "code"), [("--help", 0), ("settings.md", 2)])
+def test_the_generator_of_pages_writes_nothing_unless_it_is_called_plainly(
+    tmp_path: Path, told: str, code: int
+) -> None:
+    module = generator()
+    module.DOCS = tmp_path
+    assert CliRunner().invoke(module.write, [told]).exit_code == code
+    assert list(tmp_path.iterdir()) == []
+    assert CliRunner().invoke(module.write, []).exit_code == 0
+    assert {file.name for file in tmp_path.iterdir()} == {"settings.md", "command-line.md"}
+
+
 def rows(page: str) -> dict[str, list[str]]:
     """The cells of a page's table rows, by each name between backquotes in the first cell."""
     found = {}
@@ -85,6 +113,14 @@ def test_every_hook_is_documented_with_its_interface() -> None:
     assert set(table) == set(registry.HOOKS.values())
     for kind, hook in registry.HOOKS.items():
         assert f"`{testing.SUITES[kind].interface.__name__}`" == table[hook][2]
+
+
+@pytest.mark.parametrize("preset", config.PRESETS)
+def test_what_of_gan_a_preset_sets_for_every_generator_is_said_to_plugins(preset: str) -> None:
+    told = config.read_preset(preset)["gan"]
+    assert set(re.findall(r"`(\w+)`", rows("plugins.md")[preset][1])) == {
+        key for key, value in told.items() if not isinstance(value, dict)
+    }
 
 
 def test_every_metric_and_extractor_is_documented_and_which_way_it_counts() -> None:

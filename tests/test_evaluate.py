@@ -40,12 +40,18 @@ def nobody_looked_yet(clinic: Clinic) -> None:
     shutil.rmtree(images.ledger_dir(), ignore_errors=True)
 
 
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("drawn")
+    phantom.write_folder(folder, patients=10, pictures=2, seed=1, size=64)
+    (folder / "manifest.csv").unlink()
+    return folder
+
+
 @pytest.fixture
-def hospital(tmp_path: Path) -> Path:
+def hospital(drawn: Path, tmp_path: Path) -> Path:
     """Photographs of another place, in label folders; the patient is in their names."""
-    phantom.write_folder(tmp_path / "hospital", patients=10, pictures=2, seed=1)
-    (tmp_path / "hospital" / "manifest.csv").unlink()
-    return tmp_path / "hospital"
+    return shutil.copytree(drawn, tmp_path / "hospital")
 
 
 @pytest.fixture

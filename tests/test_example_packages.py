@@ -76,12 +76,12 @@ def test_annotations_of_examples_hold_under_strict_mypy() -> None:
 
 
 @pytest.mark.slow
-def test_a_run_uses_both(tmp_path: Path) -> None:
+def test_a_run_uses_both(tmp_path: Path, cache: Path) -> None:
     paths = [path for name in PACKAGES.values() for path in installed(name, tmp_path / name)]
     environment = {
         **os.environ,
         "PYTHONPATH": python_path(paths),
-        "DFUKIT_CACHE_DIR": str(tmp_path / "cache"),
+        "DFUKIT_CACHE_DIR": str(cache),
         "DFUKIT_OFFLINE": "1",
     }
     settings = ["generator.width=8", "classifier.input_size=32"]

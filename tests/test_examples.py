@@ -20,7 +20,7 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 def example(environment: dict[str, str], name: str, *arguments: object, asked: str = "") -> str:
     command = [sys.executable, str(EXAMPLES / name), *map(str, arguments)]
-    result = subprocess.run(command, env=environment, input=asked, capture_output=True, text=True)
+    result = subprocess.run(command, env=environment, input=asked, capture_output=True, text=True, timeout=1200)
     assert result.returncode == 0, result.stderr
     return result.stdout
 

@@ -13,18 +13,20 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from html import escape
 from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import Ask
 from PIL import Image
 from release_folder import SETTINGS, Clinic, clinic
 
 import dfukit
-from dfukit import ConfigError, DataError, ReleaseCheckError, rundir, sums
+from dfukit import ConfigError, DataError, ReleaseCheckError, pipeline, rundir, sums
 from dfukit.export import export
 from dfukit.images import resize
-from dfukit.progress import Lines
+from dfukit.progress import Lines, Silent
 from dfukit.rundir import RunDir
 from dfukit.verify import verify
 
@@ -99,6 +101,8 @@ def test_the_search_for_private_words_finds_them_in_the_run_itself(made: Clinic)
     at_home = b"".join(str(path).encode() + path.read_bytes() for path in files(made.run.path)).lower()
     for word in (HOST, "Vandermeer", "Vandermeer-visit-00-left", "Vandermeer born 1940", str(made.photographs)):
         assert word.lower().encode() in at_home, word
+    for word in ("Rosenqvist Anna 1950.jpg", "Rosenqvist Bea 1961/2.jpg", "folder on its way is a symbolic link"):
+        assert word.lower().encode() in at_home, word
 
 
 def test_no_picture_of_a_bundle_is_a_photograph(bundle: Path, made: Clinic) -> None:
@@ -145,6 +149,12 @@ def test_patients_are_numbers_in_the_order_of_the_bootstrap(bundle: Path, made: 
     assert [row["calibrated_score"] for row in told] == [row["calibrated_score"] for row in known]
 
 
+def test_the_card_of_a_bundle_shows_how_its_classifier_is_loaded(bundle: Path) -> None:
+    card = (bundle / "README.md").read_text("utf-8")
+    assert "- `classifier.safetensors`: timm_lstm" in card
+    assert 'load_classifier("classifier.safetensors")' in card
+
+
 def test_a_bundle_can_be_used_as_a_run_can(bundle: Path, made: Clinic, tmp_path: Path) -> None:
     mine, theirs = dfukit.load_generator(made.run.path), dfukit.load_generator(bundle)
     assert np.array_equal(theirs.sample(2, seed=1).pixels, mine.sample(2, seed=1).pixels)
@@ -161,7 +171,10 @@ def test_a_bundle_can_be_used_as_a_run_can(bundle: Path, made: Clinic, tmp_path:
 def test_the_classifier_stays_where_nobody_asked_for_it(made: Clinic, tmp_path: Path) -> None:
     made_of = export(made.run, tmp_path / "bundle")
     assert not (tmp_path / "bundle" / "classifier.safetensors").exists()
-    assert "| classifier.safetensors | not in this bundle |" in (tmp_path / "bundle" / "README.md").read_text("utf-8")
+    card = (tmp_path / "bundle" / "README.md").read_text("utf-8")
+    assert "| classifier.safetensors | not in this bundle |" in card
+    assert (card.count("classifier.safetensors"), card.count("load_classifier")) == (1, 0)
+    assert "| test part |" in card  # its figures are here
     assert made_of.pictures == 12
     assert verify(tmp_path / "bundle", expect=made_of.digest).findings == ()
 
@@ -217,6 +230,65 @@ def test_a_run_that_was_changed_since_it_ended_is_not_exported(again: RunDir, tm
         export(again, tmp_path / "bundle")
 
 
+def test_what_was_added_to_a_run_stays_at_home_and_verify_names_it(again: RunDir, tmp_path: Path) -> None:
+    for folder in (again.path, again.synthetic):
+        (folder / ".DS_Store").write_bytes(b"of a desktop")
+    export(again, tmp_path / "bundle")
+    assert not list((tmp_path / "bundle").rglob(".DS_Store"))
+    assert [one.file for one in verify(again.path).findings] == [".DS_Store", "synthetic/.DS_Store"]
+
+
+def test_a_record_that_was_added_to_a_run_does_not_let_it_out(again: RunDir, tmp_path: Path) -> None:
+    passed = again.release.read_bytes()
+    again.release.unlink()
+    sums.record(again)
+    again.release.write_bytes(passed)
+    with pytest.raises(DataError, match=r"release\.json was added since the run ended"):
+        export(again, tmp_path / "bundle")
+
+
+def test_a_file_that_is_gone_from_a_run_is_named(again: RunDir, tmp_path: Path) -> None:
+    again.skin_tones.unlink()
+    with pytest.raises(DataError, match=r"skin-tones\.json is gone since the run ended"):
+        export(again, tmp_path / "bundle")
+
+
+def test_a_card_that_was_edited_by_hand_is_made_anew_with_a_word(
+    again: RunDir, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with again.model_card.open("a", encoding="utf-8") as card:
+        card.write("\nAsk Dr Quillfeather.\n")
+    export(again, tmp_path / "bundle", progress=Lines())
+    assert "README.md was edited by hand" in capsys.readouterr().err
+    assert "Quillfeather" not in (tmp_path / "bundle" / "README.md").read_text("utf-8")
+    (finding,) = verify(again.path).findings
+    assert finding.file == "README.md"
+    assert f"give its words with `dfukit report {again.path} --licence TEXT`" in finding.as_text()
+
+
+def test_a_licence_stands_in_the_cards_as_it_was_given(made: Clinic, again: RunDir, tmp_path: Path) -> None:
+    licence = f"CC BY 4.0 of {made.photographs.name} & co; see clinic.csv, https://example.org/a_b.csv?of=<you>"
+    pipeline.execute_report(again, share=True, progress=Silent(), licence=licence)
+    export(again, tmp_path / "bundle")
+    for folder in (again.path, tmp_path / "bundle"):
+        assert f"\n## Licence\n\n{licence}\n" in (folder / "README.md").read_text("utf-8")
+        page = (folder / "report.html").read_text("utf-8")
+        assert f'<th scope="row">report.licence</th><td>{escape(licence)}</td>' in page
+
+
+def test_a_configuration_that_was_changed_is_taken_in_by_the_next_report(
+    again: RunDir, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whoever moved the photographs has to write their new place into it."""
+    again.config.write_text(again.config.read_text("utf-8") + "\n# moved\n", "utf-8")
+    with pytest.raises(DataError, match=r"config\.toml was changed .*; where that was you: dfukit report"):
+        export(again, tmp_path / "bundle")
+    pipeline.execute_report(again, share=True, progress=Lines())
+    assert "config.toml was changed since the run ended" in capsys.readouterr().err
+    assert export(again, tmp_path / "bundle").pictures == 12
+    assert verify(again.path).findings == ()
+
+
 def test_what_was_flagged_can_be_drawn_again_and_the_export_says_so(
     again: RunDir, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -229,6 +301,24 @@ def test_what_was_flagged_can_be_drawn_again_and_the_export_says_so(
 def test_a_folder_that_exists_is_not_written_into(made: Clinic, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"--out .* exists"):
         export(made.run, tmp_path)
+
+
+def test_a_bundle_lies_neither_in_its_run_nor_among_the_photographs(
+    made: Clinic, again: RunDir, tmp_path: Path, ask: Ask
+) -> None:
+    def refused(out: Path, why: str) -> None:
+        code, _, told = ask("export", again.path, "--out", out)
+        assert (code, told.count("\n"), out.exists()) == (2, 1, False)
+        assert why in told
+
+    refused(again.path / "bundle", f"lies in the run {again.path}")
+    photographs = tmp_path / "by label"
+    shutil.copytree(made.photographs, photographs, ignore=shutil.ignore_patterns("manifest.csv"))
+    text = again.config.read_text("utf-8")
+    again.config.write_text(text.replace(str(made.photographs), str(photographs)), "utf-8")
+    sums.record(again)
+    refused(photographs / "bundle", f"lies in data.path {photographs}")
+    assert {path.name for path in photographs.iterdir()} == {"healing", "infected"}
 
 
 def test_an_export_that_fails_leaves_nothing(again: RunDir, tmp_path: Path) -> None:

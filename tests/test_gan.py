@@ -358,7 +358,27 @@ def test_weights_are_chosen_anew_where_the_stopping_distance_is_another_one_than
     assert other.keeps(4)
     assert other.early_stop.observe(80.0, 8)
     (note,) = (event["text"] for event in RunDir(tmp_path / "other").events())
-    assert note.startswith("the stopping distance was r64 and is fid now")
+    assert note.startswith("the stopping distance was r64 in float32 and is fid in float32 now")
+
+
+def test_a_run_resumed_in_another_precision_says_so_and_chooses_its_weights_anew(tmp_path: Path) -> None:
+    """As where a batch system gave it another machine: one distance is 0.1318 in float32 and 0.1187 in bfloat16."""
+    before, other = (judge(tmp_path / name, 200, 200) for name in ("before", "other"))
+    before.distance = other.distance = SimpleNamespace(name="kd")
+    before.compute = attrs.evolve(before.compute, bf16=True)
+    before.early_stop.observe(0.1187, 4)
+    other.restore(before.state())
+    assert other.early_stop.observe(0.1318, 8)
+    (note,) = (event["text"] for event in RunDir(tmp_path / "other").events())
+    assert note.startswith("the stopping distance was kd in bfloat16 and is kd in float32 now: the weights to keep are")
+
+
+def test_a_checkpoint_that_does_not_say_its_precision_is_taken_as_it_is(tmp_path: Path) -> None:
+    before, after = (judge(tmp_path / name, 200, 200) for name in ("before", "after"))
+    before.distance = after.distance = SimpleNamespace(name="kd")
+    before.early_stop.observe(0.01, 4)
+    after.restore({**before.state(), "distance": "kd"})
+    assert after.early_stop == before.early_stop
 
 
 def test_after_an_evaluation_the_critic_trains_on(tmp_path: Path) -> None:

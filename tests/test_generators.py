@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import re
 import signal
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,7 @@ from PIL import Image
 from small_gan import IMAGE, OTHERS
 
 import dfukit
-from dfukit import ConfigError, Interrupted, config, hardware, plan, provenance, registry, sheets
+from dfukit import ConfigError, Interrupted, config, plan, provenance, registry, sheets
 from dfukit.adversaries import Adversaries
 from dfukit.cli import main
 from dfukit.images import Split
@@ -41,10 +43,24 @@ def test_an_interrupted_training_ends_with_the_same_bytes(name: str, tmp_path: P
         assert (tmp_path / "cut" / file).read_bytes() == (tmp_path / "whole" / file).read_bytes(), file
 
 
+@pytest.mark.parametrize("name", ["lstm_wgan", "fastgan"])
+def test_a_refused_size_names_all_that_are_taken(name: str) -> None:
+    def resolve(size: int) -> None:
+        config.resolve(registry.load(), flags={"generator": {"name": name}}, settings={"gan.size": size})
+
+    with pytest.raises(ConfigError, match=r"gan\.size must be one of .*, got 100") as refused:
+        resolve(100)
+    named = [int(size) for size in re.findall(r"\d+", str(refused.value).removesuffix("got 100"))]
+    taken = []
+    for size in (8, 16, 32, 64, 128, 256, 512, 1024):
+        with contextlib.suppress(ConfigError):
+            resolve(size)
+            taken.append(size)
+    assert named == taken
+
+
 @every_training
 def test_bfloat16_trains_and_ends_with_float32_weights(name: str, tmp_path: Path) -> None:
-    if name != "fastgan" and not hardware.cpu_bf16():
-        pytest.skip("this CPU has no bfloat16 for the LSTM of lstm_wgan")
     trained = small_gan.train(tmp_path, **{**TRAININGS[name], "run.precision": "bf16", "gan.steps": 3})
     for network in (trained.generator, trained.critic):
         assert {parameter.dtype for parameter in network.parameters()} == {torch.float32}
@@ -61,7 +77,7 @@ def test_a_batch_in_portions_is_still_a_step(name: str, tmp_path: Path, monkeypa
 
 @every_training
 def test_a_budget_becomes_steps(name: str, tmp_path: Path) -> None:
-    settings = {**TRAININGS[name], "gan.budget": "6s", "gan.evaluate_pictures": 10}
+    settings = {**TRAININGS[name], "gan.budget": "3s", "gan.evaluate_pictures": 10}
     summary = small_gan.train(tmp_path, **settings).summary
     assert summary["steps"] == summary["steps_planned"] > 0
     assert summary["seconds"] < 60

@@ -95,6 +95,26 @@ def test_three_skipped_steps_in_a_row_go_back_to_the_checkpoint_at_half_the_rate
     assert [event["rate"] for event in events if "rate" in event] == [1, 1, 1, 1, 0.5, 0.5, 0.5, 0.5]
 
 
+def test_the_time_left_after_a_roll_back_is_counted_from_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each step takes a second, those that are lost too."""
+    clock, lost = [0.0], [5, 6, 7]
+
+    def tick(turn: str, step: Step) -> float | None:
+        if turn == "critic":
+            return None
+        clock[0] += 1
+        if step.index + 1 not in lost:
+            return None
+        lost.remove(step.index + 1)
+        return NAN
+
+    Faulty.fault = staticmethod(tick)
+    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
+    assert train(tmp_path).summary["roll_backs"] == 1
+    left = {event["step"]: event["seconds_left"] for event in RunDir(tmp_path).events() if "seconds_left" in event}
+    assert left == {step: 8 - step for step in range(1, 9)}
+
+
 def test_before_the_first_checkpoint_training_goes_back_to_its_beginning(tmp_path: Path) -> None:
     asked: list[int] = []
 

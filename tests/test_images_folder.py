@@ -219,7 +219,7 @@ def test_manifest_rows_that_lead_nowhere_are_excluded_with_their_reason(root: Pa
     found = [(one.path, one.reason) for one in loaded.check.excluded]
     assert ("gone.png", "listed in the manifest, but there is no such file") in found
     assert ("unlisted.png", "not listed in manifest.csv") in found
-    assert ("link.png", "link.png is a symbolic link: copy the file instead") in found
+    assert ("link.png", "a symbolic link: copy the file instead") in found
     assert (names[0], "listed a second time in the manifest") in found
     assert [path for path, reason in found if "leads" in reason] == ["../outside.png", "line 14"]
     assert ("unlabelled.png", "no label in line 15 of manifest.csv") in found
@@ -256,7 +256,7 @@ def test_absolute_paths_of_a_manifest_may_come_to_the_folder_by_a_link(root: Pat
     loaded = load(link)
     assert list(loaded.paths) == names
     assert {path: reason for path, reason in reasons(loaded).items() if path != "inner"} == {
-        "inner/p0_healthy.png": "inner is a symbolic link: copy the file instead",
+        "inner/p0_healthy.png": "a folder on its way is a symbolic link: copy the folder instead",
         str(root.parent / "outside.png"): "its path in the manifest leads nowhere in root",
     }
 

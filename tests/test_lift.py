@@ -6,6 +6,7 @@ import csv
 import json
 import re
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from lift_cases import CPU, IMAGE, Made, ask, copies, rare_class, settings, shuf
 from PIL import Image
 from sklearn.metrics import roc_auc_score
 
-from dfukit import cli, phantom, pipeline, registry, rundir
+from dfukit import cli, config, phantom, pipeline, registry, rundir
 from dfukit import labels as audits
 from dfukit.config import RunConfig, read_toml
 from dfukit.errors import ConfigError, DataError, DivergedError, Interrupted
@@ -26,7 +27,8 @@ from dfukit.finished import Run
 from dfukit.images import make_split, write_split
 from dfukit.lift import arms, experiment
 from dfukit.lift.folds import Fold, Real, check_folds, make_folds
-from dfukit.lift.sources import Retrained, Synthetic, given, read_labelled
+from dfukit.lift.records import LiftDir
+from dfukit.lift.sources import Given, Retrained, Synthetic, given, read_labelled
 from dfukit.lift.table import Lift
 from dfukit.progress import Silent
 from dfukit.rundir import RunDir
@@ -211,22 +213,99 @@ def test_a_part_without_a_positive_picture_is_named() -> None:
 
 # Synthetic sets.
 
+FOLD = Fold(np.arange(4), np.arange(4, 6), np.arange(6, 8))
 
-def test_the_pictures_of_a_fold_are_drawn_with_the_settings_of_the_run(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    drawn: list[SampleSettings] = []
+
+@pytest.fixture
+def drawn(monkeypatch: pytest.MonkeyPatch) -> list[SampleSettings]:
+    """What a generator that needs no training was asked to draw."""
+    asked: list[SampleSettings] = []
 
     def draw(config: RunConfig, *others: object) -> Synthetic:
-        drawn.append(config.sample)
-        return Synthetic(np.zeros((2, 16, 16, 3), np.uint8), np.arange(2), ["a", "b"])
+        asked.append(config.sample)
+        count = config.sample.count
+        names = [f"{number}.png" for number in range(count)]
+        return Synthetic(np.zeros((count, 16, 16, 3), np.uint8), np.arange(count) % 2, names)
 
     monkeypatch.setattr(pipeline, "train_gan", lambda *given: attrs.make_class("Gan", ["critic"])(None))
     monkeypatch.setattr("dfukit.synthetic.draw_samples", draw)
+    return asked
+
+
+def test_the_pictures_of_a_fold_are_drawn_with_the_settings_of_the_run(
+    tmp_path: Path, drawn: list[SampleSettings]
+) -> None:
     told = settings(**{"sample.truncation": 0.5, "sample.count": 3, "lift.ratio": 2.0})
     source = Retrained(told, None, IMAGE, CPU, tmp_path, Silent())  # type: ignore[arg-type]
-    source.of(1, Fold(np.arange(4), np.arange(4, 6), np.arange(6, 8)))
+    source.of(1, FOLD, [2.0])
     assert drawn == [SampleSettings(count=8, truncation=0.5)]
+
+
+@pytest.mark.parametrize(
+    ("count", "expected"),
+    [(0, {0.5: 4, 1.0: 4, 2.0: 8}), (6, {0.5: 6, 1.0: 6, 2.0: 8})],
+)
+def test_a_ratio_of_2_has_the_pictures_of_1_and_as_many_again(
+    tmp_path: Path, drawn: list[SampleSettings], count: int, expected: dict[float, int]
+) -> None:
+    told = settings(**{"sample.count": count, "lift.ratio": 1.0})
+    source = Retrained(told, None, IMAGE, CPU, tmp_path, Silent())  # type: ignore[arg-type]
+    found = source.of(1, FOLD, [1.0, 0.5, 2.0])
+    assert {ratio: len(set(one.paths)) for ratio, one in found.items()} == expected
+    assert found[2.0].paths[: expected[1.0]] == found[1.0].paths
+    assert len(drawn) == 2  # once for each number of pictures
+
+
+@attrs.frozen(eq=False)
+class Twice(Made):
+    """Twice as many pictures for ratios above 1."""
+
+    def of(self, number: int, fold: Fold, ratios: Sequence[float]) -> dict[float, Synthetic]:
+        made = Made(self.make).of(number, fold, [1.0])[1.0]
+        return {ratio: made if ratio > 1 else made.take(np.arange(len(made) // 2)) for ratio in ratios}
+
+
+def test_an_exploratory_ratio_is_trained_on_its_own_pictures_and_changes_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: dict[float, set[int]] = {}
+    begin = arms.fitting.train
+
+    def train(*given: Any) -> Any:
+        if given[6] is not None:  # the synthetic pictures
+            seen.setdefault(given[2].synthetic_ratio, set()).add(len(given[6]))
+        return begin(*given)
+
+    monkeypatch.setattr(arms.fitting, "train", train)
+    changed = {**QUICK, "lift.ratio": 1.0, "lift.max_set_aside": 0.0}  # the sets are judged as they come
+
+    def asked(name: str, **more: Any) -> dict[str, Any]:
+        return ask(tmp_path / name, 0, lambda case, seed: Twice(lambda fold: case.others_mixed(0)), **changed, **more)
+
+    plain, explored = asked("plain"), asked("explored", **{"lift.exploratory": ["2"]})
+    assert seen == {1.0: {250}, 2.0: {500}}
+    for key in ("answer", "difference", "labels"):
+        assert explored[key] == plain[key]
+    assert explored["design"]["synthetic_pictures"] == plain["design"]["synthetic_pictures"] == [250, 250]
+    for arm in ("real", "real+synthetic", "mirror"):
+        assert explored["arms"][arm] == plain["arms"][arm]
+
+
+def test_a_given_set_that_leaves_a_fold_without_a_class_is_refused_before_anything_is_trained(tmp_path: Path) -> None:
+    case, told = rare_class(0), settings(**QUICK)
+    folds = make_folds(case.real, IMAGE, told.lift, told.data.split_seed)
+    both = np.intersect1d(folds[0].train, folds[1].test)  # of whom only the second fold has to do without
+    copied = int(both[case.real.labels[both] == 0][0])
+    labels = np.array([0] * 7 + [1] * 3)
+    drawn = Synthetic(case.others[0][: len(labels)], labels, [f"{i}.png" for i in range(len(labels))])
+    shows = [frozenset({copied}) if label == 0 else frozenset() for label in labels]
+    words = (
+        r"fold 2 has no synthetic picture of infected, .* nearly show patients whom it does not train on "
+        r"\(0\.png, 1\.png, 2\.png, 3\.png, 4\.png and 2 more\); add pictures of infected that copy no photograph"
+    )
+    with pytest.raises(DataError, match=words):
+        experiment.run(told, case.real, IMAGE, Given(drawn, case.real, shows), tmp_path, CPU, Silent())
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_class_is_not_set_aside_as_a_whole(tmp_path: Path) -> None:
@@ -273,6 +352,78 @@ def command(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int
             cli.main()
     captured = capsys.readouterr()
     return int(ended.value.code or 0), captured.out, captured.err
+
+
+@pytest.fixture
+def photographs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RunDir:
+    """A run on a folder of photographs, of which there is none yet."""
+    monkeypatch.setenv("DFUKIT_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+    for place in ("photos", "drawn"):
+        (tmp_path / place / "infected").mkdir(parents=True)
+    folder = rundir.create(tmp_path / "runs", "mine", ())
+    told = config.resolve(registry.load(), preset="smoke", settings={"data.path": str(tmp_path / "photos")})
+    rundir.write_toml(folder.config, told.as_table())
+    return folder
+
+
+OF_A_RUN, OF_FOLDERS = ("mine",), ("--real", "photos", "--synthetic", "drawn")
+
+
+@pytest.mark.parametrize("asked", [OF_A_RUN, OF_FOLDERS])
+def test_an_experiment_among_the_photographs_is_refused(
+    photographs: RunDir, capsys: pytest.CaptureFixture[str], asked: tuple[str, ...]
+) -> None:
+    code, _, err = lift(capsys, *asked, "--out", "photos/lift")
+    assert code == 2
+    assert "--out photos/lift lies in data.path" in err
+    assert [path.name for path in Path("photos").iterdir()] == ["infected"]
+
+
+@pytest.mark.parametrize("asked", [OF_A_RUN, OF_FOLDERS])
+@pytest.mark.parametrize("out", ["file", "file/below"])
+def test_an_experiment_below_a_file_is_one_line_before_any_picture_is_read(
+    photographs: RunDir, capsys: pytest.CaptureFixture[str], asked: tuple[str, ...], out: str
+) -> None:
+    Path("file").touch()
+    code, printed, err = lift(capsys, *asked, "--out", out)
+    assert (code, printed, err.count("\n")) == (2, "", 1)
+    assert f"--out {out}: cannot write there" in err
+
+
+@pytest.mark.parametrize("asked", [OF_A_RUN, OF_FOLDERS])
+def test_a_folder_of_something_else_is_refused_and_left_as_it_is(
+    photographs: RunDir, capsys: pytest.CaptureFixture[str], asked: tuple[str, ...]
+) -> None:
+    Path("mine-too").mkdir()
+    Path("mine-too/settings.toml").write_text("# of somebody")
+    code, _, err = lift(capsys, *asked, "--out", "mine-too")
+    assert code == 2
+    assert "mine-too holds settings.toml, and no experiment (no design.json): name another folder with --out" in err
+    assert [path.read_text() for path in Path("mine-too").iterdir()] == ["# of somebody"]
+
+
+@pytest.mark.parametrize("asked", [OF_A_RUN, OF_FOLDERS])
+@pytest.mark.parametrize("left", [".design.json.123.tmp", ".DS_Store", "design.json"])
+def test_an_experiment_that_was_interrupted_in_its_first_moment_goes_on(
+    photographs: RunDir, capsys: pytest.CaptureFixture[str], asked: tuple[str, ...], left: str
+) -> None:
+    Path("out").mkdir()
+    Path("out", left).touch()
+    code, _, err = lift(capsys, *asked, "--out", "out")
+    assert code == 3
+    assert "holds no file: expected photos/LABEL/picture.jpg" in err  # it has begun to read
+
+
+@pytest.mark.parametrize("asked", [OF_A_RUN, OF_FOLDERS])
+def test_two_experiments_in_one_folder_are_refused(
+    photographs: RunDir, capsys: pytest.CaptureFixture[str], asked: tuple[str, ...]
+) -> None:
+    with LiftDir(Path("out")).at_work():
+        code, _, err = lift(capsys, *asked, "--out", "out")
+    assert code == 2
+    assert "another dfukit lift is at work in out: wait for it, or name another folder with --out" in err
+    assert lift(capsys, *asked, "--out", "out")[0] == 3  # there is no picture
 
 
 CHEAP = (
@@ -357,7 +508,7 @@ def test_a_synthetic_copy_of_a_test_patient_is_kept_out_and_named(folder: Path) 
     unit = int(real.units[list(real.paths).index(f"infected/{source_file.name}")])
     assert {"path": "infected/smuggled.png", "patient": real.patients[unit]} in source.leaked()
     for fold in make_folds(real, evolve(IMAGE, size=32), told.lift, 0):
-        inside = "infected/smuggled.png" in source.of(1, fold).paths
+        inside = "infected/smuggled.png" in source.of(1, fold, [1.0])[1.0].paths
         assert inside == (unit in real.units[fold.train])
 
 
@@ -372,9 +523,9 @@ def test_a_synthetic_copy_of_photographs_of_two_patients_is_kept_where_both_are_
     assert [one["patient"] for one in source.leaked() if one["path"] == copy] == ["p0", "p1"]
     for train, rest, kept in (([1, 2], [0, 3], False), ([0, 2], [1, 3], False), ([0, 1], [2, 3], True)):
         fold = Fold(*(np.array(part) for part in (train, rest[:1], rest[1:])))
-        assert (copy in source.of(1, fold).paths) == kept
+        assert (copy in source.of(1, fold, [1.0])[1.0].paths) == kept
         fold = Fold(*(np.array(part) for part in (train, rest[1:], rest[:1])))
-        assert (copy in source.of(1, fold).paths) == kept
+        assert (copy in source.of(1, fold, [1.0])[1.0].paths) == kept
 
 
 @pytest.fixture
@@ -404,6 +555,25 @@ def test_the_generator_of_a_run_is_trained_anew_in_each_fold(run: RunDir, capsys
     assert rundir.read_json(run.lift_result)["answer"] == result["answer"]
     assert result["look"]["text"] == "first look"
     assert lift(capsys, "mine", "--set", "gan.steps=2")[1].count("first look at these test patients") == 1  # no new one
+
+
+def test_the_steps_that_are_told_are_those_that_the_folds_made(
+    run: RunDir, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    begin = pipeline.train_gan
+
+    def train(config: RunConfig, folder: RunDir, *others: Any) -> Any:
+        """The first fold is ended by hand after a step."""
+        if folder.name == "gan-of-fold-1":
+            folder.stop.touch()
+        return begin(config, folder, *others)
+
+    monkeypatch.setattr(pipeline, "train_gan", train)
+    code, out, err = lift(capsys, "mine", "--json")
+    assert code == 0, err
+    made = [rundir.read_json(run.lift / f"gan-of-fold-{number}" / "training.json")["steps"] for number in (1, 2)]
+    assert made[0] < made[1] == 4
+    assert json.loads(out)["design"]["generator"].endswith(f"no test patient touched it; it had {made[0]} to 4 steps")
 
 
 @pytest.mark.slow

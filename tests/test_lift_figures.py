@@ -17,33 +17,68 @@ from dfukit.lift import Lift, answer, figures
 from dfukit.lift.arms import BOTH, MIRROR, REAL, arms_of
 from dfukit.lift.figures import Judged
 from dfukit.lift.result import compared
+from dfukit.report.lift import read_lift
+
+UNSURE = "too few patients to tell"
+
+
+def difference(value: float, of_patients: float, of_seeds: float = 0.0) -> answer.Estimate:
+    """With so much of half its width from the patients, and from the seeds."""
+    half = np.hypot(of_patients, of_seeds)
+    ends = (value - half, value + half)
+    return answer.Estimate(value, ends, 0.01, 0.01, half_of_patients=of_patients, half_of_seeds=of_seeds)
 
 
 @pytest.mark.parametrize(
-    ("interval", "told"),
+    ("found", "told"),
     [
-        ((0.001, 0.02), "better"),
-        ((-0.2, -0.1), "worse"),
-        ((-0.02, 0.03), "no difference larger than 0.03"),
-        ((-0.06, 0.06), "too few patients to tell"),
-        (None, "too few patients to tell"),
+        (difference(0.0105, 0.0095), "better"),
+        (difference(-0.15, 0.05), "worse"),
+        (difference(0.01, 0.02), "no difference larger than 0.03"),
+        (difference(0.0, 0.06), UNSURE),
+        (answer.Estimate(None, None, 0.0, 0.0, "the test part has one class only"), UNSURE),
     ],
 )
-def test_the_four_answers(interval: tuple[float, float] | None, told: str) -> None:
-    found = answer.verdict(answer.Estimate(0.01, interval, 0.01, 0.01), 0.03, 100)
-    assert found["answer"] == told
+def test_the_four_answers(found: answer.Estimate, told: str) -> None:
+    verdict = answer.verdict(found, 0.03, 100)
+    assert verdict["answer"] == told
     # Half a width of 0.06 falls to 0.03 with four times the patients.
-    assert found["patients_needed"] == (400 if interval == (-0.06, 0.06) else None)
+    assert verdict["patients_needed"] == (400 if found.value == 0 else None)
 
 
-@pytest.mark.parametrize(("low", "high"), [(-0.033, 0.002), (-0.05, 0.03), (-0.01, 0.04)])
-def test_the_patients_that_it_would_take_settle_the_question(low: float, high: float) -> None:
-    asked = answer.verdict(answer.Estimate(0.0, (low, high), 0.01, 0.01), 0.03, 500)
-    narrower = (500 / asked["patients_needed"]) ** 0.5
-    middle, half = (low + high) / 2, (high - low) / 2 * narrower
-    settled = answer.verdict(answer.Estimate(middle, (middle - half, middle + half), 0.01, 0.01), 0.03, 500)
-    assert asked["answer"] == "too few patients to tell"
-    assert settled["patients_needed"] is None
+@pytest.mark.parametrize(
+    ("value", "of_patients", "of_seeds"),
+    [(-0.0155, 0.015, 0.01), (-0.01, 0.04, 0.015), (0.015, 0.025, 0.0), (0.0, 0.02, 0.0299)],
+)
+def test_the_patients_that_it_would_take_and_no_fewer_settle_the_question(
+    value: float, of_patients: float, of_seeds: float
+) -> None:
+    def told(patients: int) -> str:
+        """The answer with so many: the patients' part is narrower, and the seeds' is what it was."""
+        found = difference(value, of_patients * (500 / patients) ** 0.5, of_seeds)
+        return str(answer.verdict(found, 0.03, 500)["answer"])
+
+    asked = answer.verdict(difference(value, of_patients, of_seeds), 0.03, 500)
+    assert asked["answer"] == UNSURE
+    assert told(asked["patients_needed"]) != UNSURE
+    assert told(asked["patients_needed"] - 1) == UNSURE
+
+
+@pytest.mark.parametrize(("value", "of_seeds"), [(0.0, 0.03), (0.02, 0.0201), (-0.01, 0.5)])
+def test_where_the_seeds_alone_leave_it_open_no_number_of_patients_is_told(
+    tmp_path: Path, value: float, of_seeds: float
+) -> None:
+    told = answer.verdict(difference(value, 0.05, of_seeds), 0.03, 500)
+    assert told == {"answer": UNSURE, "patients_needed": None}
+    table = {**LIFT, **told, "look": None}
+    words = "with 3 seeds no number of patients would settle it (margin 0.03)"
+    assert words in Lift(tmp_path, table).as_text()
+    page = read_lift(table, "patient", False, str)
+    assert page is not None
+    assert words in page.verdict.detail
+    one_class = {**LIFT["difference"], "value": None, "interval": None, "reason": "the test part has one class only"}
+    for lacking in ({**table, "answer": "better"}, {**table, "difference": one_class}):
+        assert "no number of patients" not in Lift(tmp_path, lacking).as_text()
 
 
 def made_up(seed: int, folds: int = 2, seeds: int = 2) -> Judged:
@@ -89,15 +124,27 @@ def answered(second: np.ndarray) -> dict[str, Any]:
     return compared(told, arms_of(told), tested, known=True)
 
 
-def test_where_the_seeds_make_the_width_more_of_them_come_first(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("apart", "larger_error", "larger_half"),
+    [(0.0, "patients", "patients"), (0.15, "patients", "seeds"), (0.3, "seeds", "seeds")],
+)
+def test_where_the_seeds_make_most_of_the_width_more_of_them_come_first(
+    tmp_path: Path, apart: float, larger_error: str, larger_half: str
+) -> None:
+    """Two seeds in two folds have fewer degrees of freedom than 21 patients."""
     other = made_up(1).scores[0]
     right = np.where(made_up(0).labels, 0.9, 0.1)
-    for second, expected in (([other, other], False), ([right, 1 - right], True)):
-        told = answered(np.stack(second))
-        assert told["answer"] == "too few patients to tell"
-        assert told["more_seeds_first"] == expected
-        text = Lift(tmp_path, {**LIFT, **told, "look": None}).as_text()
-        assert ("more of these (--seeds) come first" in text) == expected
+    told = answered(np.stack([other, (1 - apart) * other + apart * right]))
+    error = told["difference"]["standard_error"]
+    half = {"patients": t.ppf(0.975, 21 - 1) * error["patients"], "seeds": t.ppf(0.975, 2) * error["seeds"]}
+    assert (max(error, key=error.get), max(half, key=half.get)) == (larger_error, larger_half)
+    assert told["answer"] == UNSURE
+    assert told["more_seeds_first"] == (larger_half == "seeds")
+    table = {**LIFT, **told, "look": None}
+    page = read_lift(table, "patient", False, str)
+    assert page is not None
+    for text in (Lift(tmp_path, table).as_text(), page.verdict.detail):
+        assert ("most of its width comes from the seeds" in text) == (larger_half == "seeds")
 
 
 def test_an_arm_against_itself_differs_by_nothing_and_says_how_sure_that_is() -> None:
@@ -137,4 +184,27 @@ def test_a_width_is_made_of_students_for_the_patients_and_for_the_seeds() -> Non
     half = np.hypot(t.ppf(0.975, 4 - 1) * of_patients, t.ppf(0.975, 2 * (2 - 1)) * of_seeds)
     found = answer.difference_of(one, other, tested, "auroc")
     assert (found.from_patients, found.from_seeds) == pytest.approx((of_patients, of_seeds))
+    assert half < 1
     assert found.interval == pytest.approx((found.value - half, found.value + half))
+    assert found.half == pytest.approx(half)
+
+
+def test_a_difference_of_shares_is_shown_within_1_and_judged_by_its_whole_width() -> None:
+    tested = evolve(made_up(0), labels=np.arange(60) // 2 < 2)  # two patients of the rarer side
+    counted = figures.count({"a": tested, "b": evolve(tested, scores=made_up(1).scores)}, 0.9, 200, 0)
+    for name in ("auroc", "recall"):
+        found = answer.difference_of(counted["a"][name], counted["b"][name], tested, name)
+        assert found.half > 1
+        assert found.interval == (-1, 1)
+    settled = max(abs(found.value), 0.03 - abs(found.value))
+    alone = evolve(found, half_of_patients=found.half, half_of_seeds=0.0)
+    assert answer.verdict(alone, 0.03, 30)["patients_needed"] == np.ceil(30 * (found.half / settled) ** 2)
+
+
+def test_a_difference_of_log_losses_is_not_cut_off() -> None:
+    tested = made_up(0)
+    sure = np.where(tested.labels, 1e-9, 1 - 1e-9)  # of what is wrong
+    counted = figures.count({"a": tested, "b": evolve(tested, scores=np.stack([sure, sure]))}, 0.9, 200, 0)
+    found = answer.difference_of(counted["a"]["log_loss"], counted["b"]["log_loss"], tested, "log_loss")
+    assert found.interval is not None
+    assert 1 < found.interval[0] < found.value < found.interval[1]

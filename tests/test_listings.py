@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
 import venv
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -24,13 +26,14 @@ EXEMPT = ""
 SUBSTITUTES: dict[str, dict[str, str]] = {
     "README.md": {
         # Installing is what continuous integration does, and the suite is what this test is part of.
+        "python -m venv .venv && . .venv/bin/activate": EXEMPT,
         "pip install -e '.[dev]' && pytest -n 2 --dist loadfile": EXEMPT,
         "pip install . && dfukit run --generator lstm_wgan --classifier effv2s_lstm": (
             "dfukit run --generator lstm_wgan --classifier effv2s_lstm"
             " --preset smoke --set data.phantom_patients=60 --set classifier.input_size=32"
         ),
-        "dfukit run --data photographs/ --positive infected --patients patients.csv": (
-            f"dfukit run --data photographs/ --positive infected --patients patients.csv {SMALL}"
+        "dfukit run --data photographs/ --positive infected --patients patients.csv --generator fastgan": (
+            f"dfukit run --data photographs/ --positive infected --patients patients.csv --generator fastgan {SMALL}"
         ),
         "dfukit sample latest --count 500 --label infected --out more/": (
             "dfukit sample latest --count 60 --label infected --out more/"
@@ -49,11 +52,13 @@ SUBSTITUTES: dict[str, dict[str, str]] = {
     "docs/how-to/another-camera.md": {},
     "docs/how-to/another-project.md": {},
     "docs/how-to/clusters.md": {
-        "dfukit run --data photographs/ --positive infected --device cuda:0": (
-            f"dfukit run --data photographs/ --positive infected --device cpu {SMALL}"
+        "dfukit run --data photographs/ --positive infected --generator fastgan --device cuda:0": (
+            f"dfukit run --data photographs/ --positive infected --generator fastgan --device cpu {SMALL}"
         ),
-        "torchrun --nproc-per-node 2 -m dfukit run --data photographs/ --positive infected": (
-            f"torchrun --nproc-per-node 2 -m dfukit run --data photographs/ --positive infected {SMALL}"
+        "torchrun --nproc-per-node 2 -m dfukit run --data photographs/ --positive infected --generator fastgan"
+        " --set gan.batch_size=32": (
+            "torchrun --nproc-per-node 2 -m dfukit run --data photographs/ --positive infected --generator fastgan"
+            f" --set gan.batch_size=32 {SMALL}"
         ),
     },
     "docs/how-to/data-protection.md": {},
@@ -80,6 +85,8 @@ SMALL_SETTINGS = 'settings={"classifier.backbone": "test_resnet"}, classifier="t
 
 AFTER_A_RUN = {"docs/how-to/another-camera.md": "latest", "docs/how-to/data-protection.md": "wounds"}
 """Pages that begin where there is a run already, and its name."""
+PHANTOMS = {"README.md": 60, "docs/quickstart.md": 60, "docs/tutorial.md": 24}
+"""Pages with a run on the phantom set, and its patients."""
 
 
 def console(page: str) -> list[Command]:
@@ -121,6 +128,7 @@ class Shell:
             env=self.environment,
             capture_output=True,
             text=True,
+            timeout=1200,
         )
 
     def follow(self, command: Command, substitutes: dict[str, str]) -> None:
@@ -140,8 +148,8 @@ class Shell:
 def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What a reader would have: photographs, a table of their patients, another place's, and a new one."""
     folder = tmp_path_factory.mktemp("reader")
-    phantom.write_folder(folder / "photographs", patients=40, pictures=3, seed=0)
-    phantom.write_folder(folder / "other_hospital", patients=12, pictures=2, seed=9)
+    phantom.write_folder(folder / "photographs", patients=40, pictures=3, seed=0, size=128)
+    phantom.write_folder(folder / "other_hospital", patients=12, pictures=2, seed=9, size=128)
     shutil.copytree(folder / "other_hospital", folder / "other_camera")
     paths = sorted(path.relative_to(folder / "photographs") for path in (folder / "photographs").glob("*/*.png"))
     table = "".join(f"{path},{path.stem[:-2]}\n" for path in paths)
@@ -159,7 +167,9 @@ def shell(pictures: Path, tmp_path: Path, mypy_cache: Path) -> Shell:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("page", SUBSTITUTES)
-def test_the_listings_of_a_page_do_what_they_show(page: str, shell: Shell) -> None:
+def test_the_listings_of_a_page_do_what_they_show(page: str, shell: Shell, fresh_cache: Callable[..., Path]) -> None:
+    if page in PHANTOMS:
+        fresh_cache(shell.folder / ".cache", phantom_patients=PHANTOMS[page])
     if page in AFTER_A_RUN:
         done = shell.type(f"dfukit run --data photographs/ --positive infected --name {AFTER_A_RUN[page]} {SMALL}")
         assert done.returncode == 0, done.stderr
@@ -183,6 +193,14 @@ def test_only_commands_of_the_page_are_substituted(page: str) -> None:
 def test_every_page_for_beginners_is_covered() -> None:
     pages = {str(path.relative_to(ROOT)) for path in (ROOT / "docs" / "how-to").glob("*.md")}
     assert {"README.md", "docs/quickstart.md", "docs/tutorial.md", *pages} <= set(SUBSTITUTES)
+
+
+def test_a_how_to_that_trains_on_photographs_names_a_generator() -> None:
+    pages = set((ROOT / "docs" / "how-to").glob("*.md")) - {ROOT / "docs" / "how-to" / "reference-configuration.md"}
+    lines = [line for page in pages for block in listings(page) for line in block.text.splitlines()]
+    training = [line for line in lines if re.search(r"dfukit( run| train|\.run\().*photographs/", line)]
+    assert len(training) > 3
+    assert [line for line in training if "generator" not in line] == []
 
 
 def test_the_files_of_the_tutorial_are_those_of_its_package() -> None:

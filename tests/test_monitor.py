@@ -23,7 +23,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from dfukit import DataError
+from dfukit import DataError, rundir
 from dfukit.monitor import Monitor, Series, State, draw, sparkline
 from dfukit.rundir import RunDir
 
@@ -309,10 +309,46 @@ def test_the_time_left_that_the_log_does_not_say_follows_from_its_pace(run: RunD
 
 
 def test_silence_means_something_after_a_minute_and_three_usual_gaps(run: RunDir) -> None:
-    quick = read(run, *(logged(step, NOW - 100 + step) for step in range(10, 101, 10)))
+    def trained(seconds: float) -> State:
+        """Ten events of ten steps each, and an evaluation a second after each."""
+        steps = range(10, 101, 10)
+        at = {step: NOW - (100 - step) * seconds for step in steps}
+        return read(
+            run, *(event for step in steps for event in (logged(step, at[step]), evaluated(step, 0.1, 0, at[step])))
+        )
+
+    quick, slow = trained(1), trained(10)
     assert [quick.status(NOW + after) for after in (0, 59, 61)] == ["running", "running", "silent"]
-    slow = read(run, *(logged(step, NOW - 1000 + 10 * step) for step in range(10, 101, 10)))
     assert [slow.status(NOW + after) for after in (61, 299, 301)] == ["running", "running", "silent"]
+
+
+NOTE = {"time": NOW - 200, "phase": "note", "step": 0, "text": "budget 8h: 480 steps of 60 s"}
+
+
+@pytest.mark.parametrize(
+    "events",
+    [
+        [NOTE],
+        [NOTE, logged(10, NOW - 200)],
+        [logged(step, NOW - 200) for step in (10, 20)],  # and now its first evaluation
+        [evaluated(10, 0.1, 0, NOW - 200)],
+    ],
+)
+def test_a_training_whose_first_events_come_minutes_apart_is_running(run: RunDir, events: list[dict[str, Any]]) -> None:
+    write(run, events, when=NOW - 200)
+    state = Monitor(run).refresh()
+    assert [state.status(now) for now in (NOW, NOW + 900)] == ["running", "silent"]
+
+
+def test_a_run_whose_process_holds_its_folder_is_not_called_dead(run: RunDir) -> None:
+    state = read(run, *GAN)
+    with rundir.at_work(run):
+        assert state.status(NOW + 9e5) == "running"
+        run.stop.touch()
+        assert Monitor(run).refresh().status(NOW + 9e5) == "stopping"
+    assert state.status(NOW + 9e5) == "silent"
+    with rundir.at_work(run):  # to have looked is not to hold it
+        pass
 
 
 def test_an_evaluation_that_usually_takes_long_is_no_silence(run: RunDir) -> None:
@@ -356,29 +392,32 @@ def test_classifiers_that_no_report_follows_are_no_alarm(run: RunDir) -> None:
     assert f"dfukit report {run.path} writes one" in text
 
 
-def test_the_report_ends_a_run_and_later_events_begin_it_again(run: RunDir) -> None:
+@pytest.mark.parametrize("ahead", [-120, 0, 120])
+def test_a_finished_run_is_finished_whatever_the_times_of_its_files(run: RunDir, ahead: float) -> None:
     touch(run.training, {"steps": 6_200}, NOW)
-    write(run, [*GAN, classified(60, NOW)])
-    touch(run.report, "", NOW + 5)
-    touch(run.sums, "", NOW + 5)
+    write(run, [*GAN, classified(60, NOW)], when=NOW + ahead)
+    touch(run.classification, {}, NOW + 1 + ahead)
     monitor = Monitor(run)
+    assert monitor.refresh().phase == "report"
+    touch(run.report, "", NOW + 5 + ahead)
+    assert monitor.refresh().status(NOW + 6) == "running"  # the sums come last
+    touch(run.sums, "", NOW + 6 + ahead)
     assert monitor.refresh().status(NOW + 9e5) == "finished"
-    append(run, classified(1, NOW + 100))
-    assert monitor.refresh().status(NOW + 101) == "running"
 
 
-def test_a_run_that_is_made_anew_is_finished_once_its_report_and_its_sums_are_new(run: RunDir) -> None:
+def test_a_run_that_is_made_anew_is_at_work_until_its_sums_are_there_again(run: RunDir) -> None:
     touch(run.training, {"steps": 6_200}, NOW)
     for path in (run.report, run.sums):
         touch(path, "", NOW + 5)
     monitor = Monitor(run)
     write(run, GAN)
     assert monitor.refresh().status(NOW + 6) == "finished"
+    run.sums.unlink()
     append(run, {"time": NOW + 50, "phase": "note", "step": 6_200, "text": "what follows the GAN is made anew"})
     os.utime(run.metrics, (NOW + 50, NOW + 50))
     assert monitor.refresh().status(NOW + 51) == "running"
     touch(run.report, "", NOW + 70)
-    assert monitor.refresh().status(NOW + 71) == "running"  # the sums are those of the files before
+    assert monitor.refresh().status(NOW + 71) == "running"
     touch(run.sums, "", NOW + 72)
     assert monitor.refresh().status(NOW + 9e5) == "finished"
 
@@ -747,8 +786,10 @@ def test_only_a_program_in_the_foreground_of_its_terminal_draws_bars(after: str,
 
 
 @pytest.mark.slow
-def test_a_real_run_is_watched_from_waiting_to_its_report(tmp_path: Path, terminal: Callable[..., Terminal]) -> None:
-    env = {**os.environ, "DFUKIT_CACHE_DIR": str(tmp_path / "cache"), "DFUKIT_OFFLINE": "1"}
+def test_a_real_run_is_watched_from_waiting_to_its_report(
+    tmp_path: Path, cache: Path, terminal: Callable[..., Terminal]
+) -> None:
+    env = {**os.environ, "DFUKIT_CACHE_DIR": str(cache), "DFUKIT_OFFLINE": "1"}
     arguments = ["run", "--preset", "smoke", "--classifier", "critic_lstm", "--name", "weekend", "--out", str(tmp_path)]
     folder = RunDir(tmp_path / "weekend")
     with (tmp_path / "log").open("w") as log:

@@ -57,9 +57,14 @@ def test_the_wheel_holds_every_file_of_every_package_and_nothing_else(wheel: Pat
     files = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
     assert files == expected
     assert {PurePosixPath(name).parts[0] for name in files} == set(PACKAGES)
-    assert "dfukit/py.typed" in files
     assert "dfukit/presets/smoke.toml" in files
     assert "dfukit/scaffold/generator/generator.py.j2" in files
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_every_package_says_that_it_has_types(package: str) -> None:
+    """The wheel holds every file of every package."""
+    assert ((ROOT if package == "dfukit" else ROOT / "plugins") / package / "py.typed").is_file()
 
 
 def test_the_wheel_holds_no_test_and_no_example(wheel: Path) -> None:

@@ -5,28 +5,88 @@ from __future__ import annotations
 import itertools
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from small_gan import CPU, IMAGE, small
 
 from dfukit import config, plan, registry
-from dfukit.errors import ConfigError
+from dfukit.errors import ConfigError, DfukitError
 
 
-@pytest.mark.parametrize(("epochs", "steps"), [(3, 0), (3, 2)])
-def test_the_estimate_counts_each_gan_step_and_each_picture_of_both_classifiers(
-    monkeypatch: pytest.MonkeyPatch, epochs: int, steps: int
-) -> None:
+@pytest.fixture
+def seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half a second for a step of the GAN, two for an evaluation and three more for the first; one for a picture."""
     monkeypatch.setattr(plan, "gan_step", lambda *told: 0.5)
-    monkeypatch.setattr(plan, "classifier_step", lambda *told: 1.0 * plan.SMALL_BATCH)  # a second for each picture
-    settings = {"classify.epochs": epochs, "classify.steps": steps, "run.device": "cpu"}
-    told = {**settings, "classifier.name": "critic_lstm"}
-    made = config.resolve(registry.load(), preset="smoke", settings=told)
-    estimate = plan.describe(made)["estimate"]
-    training = int(estimate["pictures"] * made.data.train)
-    assert estimate["gan_seconds"] == 0.5 * estimate["gan_steps"] > 0
-    seen = steps * made.classify.batch_size if steps else epochs * training
-    assert estimate["classifier_seconds"] == 2 * seen
+    monkeypatch.setattr(plan, "evaluation", lambda *told: (2.0, 3.0))
+    monkeypatch.setattr(plan, "classifier_step", lambda *told: 1.0 * plan.SMALL_BATCH)
+
+
+def estimated(**settings: object) -> dict[str, Any]:
+    told = {"run.device": "cpu", "classifier.name": "critic_lstm", **settings}
+    estimate: dict[str, Any] = plan.describe(config.resolve(registry.load(), preset="smoke", settings=told))["estimate"]
+    return estimate
+
+
+@pytest.mark.usefixtures("seconds")
+@pytest.mark.parametrize(("every", "evaluations"), [(0, 1), (10, 2), (8, 3), (5, 4)])
+def test_the_estimate_counts_each_step_and_each_evaluation_of_the_gan(every: int, evaluations: int) -> None:
+    estimate = estimated(**{"gan.steps": 20, "gan.evaluate_every": every})
+    assert (estimate["gan_steps"], estimate["gan_evaluations"]) == (20, evaluations)
+    assert estimate["gan_seconds"] == 20 * 0.5 + evaluations * 2 + 3
+    assert estimate["gan_passes"] == 20 / (int(48 * 0.7) // 8)
+
+
+@pytest.mark.usefixtures("seconds")
+@pytest.mark.parametrize(("epochs", "steps", "made"), [(3, 0, 15), (3, 7, 7), (3, 99, 15)])
+def test_the_estimate_counts_each_picture_of_both_classifiers(epochs: int, steps: int, made: int) -> None:
+    estimate = estimated(**{"classify.epochs": epochs, "classify.steps": steps})
+    training, validation = int(48 * 0.7), int(48 * 0.15)
+    # After each epoch of five batches, the statistics of training pictures and the loss of all validation pictures.
+    looks = {15: 3, 7: 2}[made] * (validation + training)
+    assert estimate["classifier_seconds"] == pytest.approx(2 * (made * 8 + looks / 3), abs=0.1)
+
+
+@pytest.mark.usefixtures("seconds")
+def test_a_budget_promises_no_more_steps_than_it_has_time_for() -> None:
+    estimate = estimated(**{"gan.budget": "10m", "gan.evaluate_every": 0})
+    assert 0.9 * 600 < estimate["gan_seconds"] <= 600 - 2 * 2  # the measurement looks twice
+    assert estimate["gan_evaluations"] > 4
+
+
+@pytest.mark.usefixtures("seconds")
+def test_the_memory_of_each_part_grows_with_its_own_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    gib = 2**30
+
+    def memory(**settings: int) -> float:
+        peaks = iter([1 * gib, 2 * gib, 2 * gib, 5 * gib])  # before, of the GAN, of its evaluation, of the classifier
+        monkeypatch.setattr(plan, "_memory", lambda compute: next(peaks))
+        held: float = estimated(**settings)["memory_gib"]
+        return held
+
+    assert memory(**{"gan.batch_size": 8, "classify.batch_size": 8}) == 1 + 1 + 3
+    assert memory(**{"gan.batch_size": 24, "classify.batch_size": 8}) == 1 + 3 + 3
+    assert memory(**{"gan.batch_size": 8, "classify.batch_size": 24}) == 1 + 1 + 9
+
+
+@pytest.mark.usefixtures("seconds")
+@pytest.mark.parametrize("preset", config.PRESETS)
+def test_what_a_dry_run_prints_is_the_configuration(preset: str, tmp_path: Path) -> None:
+    settings = {"metric.kd.subsets": 7, "score.metrics": ["kd", "psnr"], "extractor.r64.size": 32}
+    made = config.resolve(registry.load(), preset=preset, settings={"run.device": "cpu", **settings})
+    file = tmp_path / "a.toml"
+    file.write_text(plan.as_text(plan.describe(made)))
+    assert config.resolve(registry.load(), file=file) == made
+    for line in ("subsets = 7 ", "size = 32 "):
+        assert f"{line:40} # --set" in file.read_text()
+
+
+def test_an_evaluation_is_measured_on_few_pictures_and_scaled_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = itertools.count()
+    monkeypatch.setattr(plan, "time", SimpleNamespace(perf_counter=lambda: next(clock)))  # each look takes a second
+    made = small(**{"gan.evaluate_pictures": 128, "extractor.r64.size": 32})
+    assert plan.evaluation(made, IMAGE, CPU, 5 * plan.SMALL_BATCH) == (16, 5)
+    assert plan.evaluation(made, IMAGE, CPU, 999_999) == (16, 250)  # it reads so many at most
 
 
 def folder(root: Path, *files: str) -> Path:
@@ -73,8 +133,24 @@ def test_a_positive_class_that_the_run_would_refuse_is_refused(tmp_path: Path) -
         count(positive="bad")
 
 
-def test_no_classifier_is_estimated_where_there_is_one_class(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(plan, "gan_step", lambda *told: 0.5)
+@pytest.mark.parametrize(
+    ("key", "value", "reason"),
+    [
+        ("data.patients", "lost.csv", "lost.csv cannot be read: No such file"),
+        ("data.patient_pattern", "P[0-9]+", "has no group"),
+        ("gan.start_from", "runs/lost", "runs/lost/generator.safetensors"),
+    ],
+)
+def test_a_file_or_pattern_that_the_run_would_refuse_is_refused(
+    tmp_path: Path, key: str, value: str, reason: str
+) -> None:
+    settings = {"data.path": str(folder(tmp_path, "ill/1.jpg", "infected/2.jpg")), key: value}
+    with pytest.raises(DfukitError, match=reason):
+        plan.describe(config.resolve(registry.load(), preset="smoke", settings=settings))
+
+
+@pytest.mark.usefixtures("seconds")
+def test_no_classifier_is_estimated_where_there_is_one_class(tmp_path: Path) -> None:
     settings = {"data.path": str(folder(tmp_path, "wounds/1.jpg", "wounds/2.jpg"))}
     document = plan.describe(config.resolve(registry.load(), preset="smoke", settings=settings))
     assert document["estimate"]["classifier_seconds"] == 0

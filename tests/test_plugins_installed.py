@@ -55,7 +55,9 @@ def plugins(tmp_path_factory: pytest.TempPathFactory) -> Plugins:
 
 
 @pytest.fixture(scope="module")
-def environment(tmp_path_factory: pytest.TempPathFactory, plugins: Plugins) -> Environment:
+def environment(
+    tmp_path_factory: pytest.TempPathFactory, plugins: Plugins, fresh_cache: Callable[..., Path]
+) -> Environment:
     """dfukit as a wheel and every plugin from its folder, in an environment that sees the packages of this one.
 
     It sees them through a file of paths, which brings the packages and not the editable dfukit among them.
@@ -63,6 +65,7 @@ def environment(tmp_path_factory: pytest.TempPathFactory, plugins: Plugins) -> E
     pytest.importorskip("hatchling", reason="no hatchling to build with; it is among the dev extra")
     path, work = tmp_path_factory.mktemp("environment"), tmp_path_factory.mktemp("work")
     subprocess.run([sys.executable, "-m", "venv", str(path)], check=True)
+    fresh_cache(work / "cache")
     made = Environment(path, work)
     wheels = work / "wheels"
     build = ["-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation", "--wheel-dir", str(wheels), str(ROOT)]

@@ -95,6 +95,22 @@ def test_every_file_of_a_package_is_there(tmp_path: Path, kind: str) -> None:
     assert "${{ matrix.python }}" in (folder / ".github/workflows/test.yml").read_text()
 
 
+def test_dfukit_is_said_and_made_to_be_installed_first_as_no_index_has_it(tmp_path: Path) -> None:
+    _, folder = written(tmp_path, "generator")
+    before, _, _ = (folder / "README.md").read_text().partition("```")
+    assert "Install dfukit first, from its repository" in before
+    before, _, _ = (folder / ".github/workflows/test.yml").read_text().partition("pip install -e")
+    assert '- run: pip install "dfukit @ git+${{ vars.DFUKIT }}"' in before
+
+
+@pytest.mark.parametrize(("kind", "name"), [("metric", "kd"), ("metric", "copies"), ("extractor", "r64")])
+def test_the_command_that_is_shown_for_a_metric_or_an_extractor_keeps_the_audit(ask: Ask, kind: str, name: str) -> None:
+    _, _, used = ask("plugins", "show", f"{kind}/{name}")[1].partition("used by: dfukit run ")
+    metrics = configured(*used.split()).score.metrics
+    assert "copies" in metrics
+    assert len(metrics) == len(set(metrics))
+
+
 def test_every_package_is_clean_to_ruff_however_long_its_name(tmp_path: Path) -> None:
     for kind in KINDS:
         for length in (1, 8, 15, 22, scaffold.LONGEST):
@@ -157,6 +173,7 @@ def test_a_component_is_listed_and_a_run_would_use_it(install: Install, ask: Ask
     command, *options = plugin.run.split()[1:]
     assert command == "run"
     table = configured(*options).as_table()
+    assert "copies" in table["score"]["metrics"]
     chosen = {"metric": table["score"]["metrics"], "extractor": [table[part]["extractor"] for part in ("gan", "score")]}
     assert plugin.name in (chosen[kind] if kind in chosen else [table[kind]["name"]])
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from attrs import evolve
 from PIL import Image, ImageDraw
 from small_classifier import Clinic
 from torch import nn
@@ -35,7 +36,7 @@ def clinic(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clinic]:
 def others(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Phantoms that the classifier never saw."""
     folder = tmp_path_factory.mktemp("others")
-    phantom.write_folder(folder, patients=8, pictures=2, seed=1)
+    phantom.write_folder(folder, patients=8, pictures=2, seed=1, size=64)
     return folder
 
 
@@ -119,7 +120,7 @@ def test_what_cannot_be_used_is_named_and_left_out(clinic: Clinic, others: Path,
     ]
     with pytest.raises(DataError, match="none of these pictures can be used"):
         classifier.predict([tmp_path / "broken.jpg"], progress=Told())
-    with pytest.raises(DataError, match=r"link\.png is a symbolic link"):
+    with pytest.raises(DataError, match=r"link\.png: a symbolic link: copy the file instead"):
         classifier.predict([tmp_path])
 
 
@@ -234,6 +235,14 @@ def test_weights_without_the_statistics_say_nothing_of_likeness(clinic: Clinic, 
     (prediction,) = classifier.predict([next(others.rglob("*.png"))])
     assert (prediction.unlike, prediction.distance) == (None, None)
     assert "do not tell" in classifier.about_calls
+
+
+def test_a_distance_that_is_no_number_is_unknown(clinic: Clinic, others: Path) -> None:
+    classifier = load_classifier(clinic.run.path)
+    assert classifier.likeness is not None
+    endless = evolve(classifier, likeness=evolve(classifier.likeness, rest=float("nan")))
+    (prediction,) = endless.predict([next(others.rglob("*.png"))])
+    assert (prediction.unlike, prediction.distance) == (None, None)
 
 
 def test_the_distance_is_mahalanobis_where_all_directions_are_known() -> None:

@@ -94,6 +94,18 @@ def test_what_is_stored_needs_no_network(
     assert store.get("tiny", ignore) == path == store.stored("tiny")
 
 
+def test_what_a_killed_download_left_is_removed_and_one_at_work_is_left_alone(tmp_path: Path) -> None:
+    store = Store(tmp_path / "store", (publish(tmp_path / "tiny.pth", ""),))
+    path = store.add(tmp_path / "tiny.pth")
+    for name in ("tmpkilled1", "tmpatwork1"):
+        (store.folder / name).mkdir()
+        (store.folder / name / "tiny.pth").write_bytes(b"half")
+    two_days_ago = time.time() - 2 * 86_400
+    os.utime(store.folder / "tmpkilled1", (two_days_ago, two_days_ago))
+    store.get("tiny", ignore)
+    assert sorted(file.name for file in store.folder.iterdir()) == [path.name, "tmpatwork1"]
+
+
 def test_a_file_with_another_checksum_is_not_stored(served: tuple[Path, str], tmp_path: Path) -> None:
     folder, address = served
     entry = publish(folder / "tiny.pth", address)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import small_gan
 import torch
 from small_gan import CPU, IMAGE, pictures
 from torch import Tensor, nn
@@ -77,8 +78,8 @@ def test_the_penalties_weigh_less_as_training_goes_on(progress: float, gamma: fl
     assert torch.allclose(terms["loss"] - pairs, gamma / 2 * (terms["r1"] + terms["r2"]))
 
 
-def test_the_penalty_is_added_up_in_float32() -> None:
-    """The scores come in bfloat16, as under autocast; a sum of 768 squares in bfloat16 would be off by percents."""
+def test_terms_of_scores_in_bfloat16_are_in_float32() -> None:
+    """As scores come under autocast; a sum of 768 squares in bfloat16 would be off by percents."""
     critic, drawn = Quadratic().float(), batch(torch.float32)
 
     def low(images: Tensor, label: Tensor) -> Tensor:
@@ -87,6 +88,33 @@ def test_the_penalty_is_added_up_in_float32() -> None:
     terms = loss().critic(low, drawn, Step(0, 0))
     assert {term.dtype for term in terms.values()} == {torch.float32}
     assert terms["r1"].item() == pytest.approx(critic.squared_gradient(drawn.real).item(), rel=1e-3)
+
+
+def test_pictures_and_so_gradients_by_them_come_in_float32_under_bfloat16(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kind, handed = type(registry.load().choose("loss", "r3gan", {}).make(IMAGE)), []
+    critic_terms = kind.critic
+
+    def look(self: Any, critic: Any, drawn: Batch, step: Step) -> dict[str, Tensor]:
+        handed.append((drawn.real.dtype, drawn.fake.dtype))
+        terms: dict[str, Tensor] = critic_terms(self, critic, drawn, step)
+        return terms
+
+    monkeypatch.setattr(kind, "critic", look)
+    # Without an LSTM, which few CPUs have in bfloat16.
+    settings = {"loss.name": "r3gan", "generator.unroll": "none", "run.precision": "bf16", "gan.steps": 1}
+    small_gan.train(tmp_path, **settings)
+    assert set(handed) == {(torch.float32, torch.float32)}
+
+
+def test_the_rates_of_a_preset_count_more_than_those_that_r3gan_suggests() -> None:
+    names = {"loss": {"name": "r3gan"}}
+    made = config.resolve(registry.load(), preset="standard", flags=names).gan
+    assert (made.lr_generator, made.lr_critic, made.beta2) == (2e-4, 4e-4, 0.99)
+    rates = {"gan.lr_generator": 2e-4, "gan.lr_critic": 2e-4}
+    made = config.resolve(registry.load(), preset="standard", flags=names, settings=rates).gan
+    assert (made.lr_generator, made.lr_critic) == (2e-4, 2e-4)
 
 
 @pytest.mark.parametrize("name", ["r3gan", "wgan_gp"])

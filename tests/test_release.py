@@ -38,9 +38,9 @@ QUICK = {
 
 
 @pytest.fixture(scope="module", autouse=True)
-def offline(tmp_path_factory: pytest.TempPathFactory) -> Any:
+def offline(cache: Path) -> Any:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("DFUKIT_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
+        patch.setenv("DFUKIT_CACHE_DIR", str(cache))
         patch.setenv("DFUKIT_OFFLINE", "1")
         yield
 
@@ -159,6 +159,21 @@ def test_each_limit_holds_a_set_back(entry: dict[str, Any], failed: list[str]) -
     assert all(f"release.{name}" in (verdict.reason or "") for name in failed)
 
 
+@pytest.mark.parametrize(
+    ("entry", "said"),
+    [
+        (audit(0.0502, 1.0), "5.02% of the pictures copy a training picture, at most 5.00% may"),
+        (audit(0.05004, 1.0), "5.004% of the pictures copy a training picture, at most 5.000% may"),
+        (audit(0.0, 0.797), "the audit finds 79.7% of planted copies, and must find 80.0%"),
+        (audit(0.0, 1.0, 0.7499), "lie 0.7499 times as far from training as from held-out pictures, at least 0.8000"),
+    ],
+)
+def test_what_failed_does_not_read_as_its_limit(entry: dict[str, Any], said: str) -> None:
+    verdict = release.judge(ReleaseSettings(), entry, 1000)
+    assert verdict.passed is False
+    assert said in (verdict.reason or "")
+
+
 def test_a_condition_that_could_not_be_measured_is_named() -> None:
     entry = {**audit(0.0, 1.0), "nearest_ratio_reason": "7 held-out pictures, at least 10 are needed"}
     verdict = release.judge(ReleaseSettings(), entry, 10)
@@ -178,7 +193,7 @@ def test_without_an_audit_nothing_passed(entry: dict[str, Any] | None) -> None:
 
 
 def test_the_command_ends_with_exit_6_after_everything_is_written(tmp_path: Path) -> None:
-    settings = {**QUICK, "release.min_power": 1.0, "metric.copies.planted": 400, "gan.size": 16}
+    settings = {**QUICK, "release.min_power": 1.0, "metric.copies.planted": 60, "gan.size": 16}
     words = [word for key, value in settings.items() for word in ("--set", f"{key}={json.dumps(value)}")]
     command = [sys.executable, "-m", "dfukit", "run", "--preset", "smoke", "--classifier", "critic_lstm", *words]
     done = subprocess.run(

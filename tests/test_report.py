@@ -17,7 +17,7 @@ from report_folder import SIZE, STEPS, Finished, finished_run
 from report_words import Text, as_photographs, words, written
 
 from dfukit import report, rundir
-from dfukit.images import Split, resize
+from dfukit.images import Excluded, Split, resize
 from dfukit.report import numbers, page, pictures, training
 from dfukit.report.facts import read_facts
 
@@ -432,6 +432,20 @@ def test_a_number_is_no_patient_unless_the_text_says_so(run: Finished) -> None:
     images = evolve(run.images, patients=patients)
     private = report.Redaction.of_run(run.folder, run.config, images)
     assert private.free_text("41 pictures of patient 42 are small") == "41 pictures of patient [left out] are small"
+
+
+def test_the_name_of_what_is_not_used_is_taken_out_of_texts(run: Finished) -> None:
+    left_out = (Excluded("infected/Vandermeer Anna 1950", "a symbolic link"), Excluded("old/Ng Li/1.jpg", "empty file"))
+    images = evolve(run.images, check=evolve(run.images.check, excluded=left_out))
+    private = report.Redaction.of_run(run.folder, run.config, images)
+    told = "infected/Vandermeer Anna 1950 is new; so is Ng Li, of infected, a patient"
+    assert private.free_text(told) == "[left out] is new; so is [left out], of infected, a patient"
+
+
+def test_a_folder_with_the_name_of_a_side_leaves_texts_readable(run: Finished) -> None:
+    images = evolve(run.images, paths=[f"infected/left/{Path(path).name}" for path in run.images.paths])
+    private = report.Redaction.of_run(run.folder, run.config, images)
+    assert private.free_text("see patient_0001 in left") == "see [left out] in [left out]"
 
 
 def test_the_model_card_says_what_how_and_for_what(run: Finished) -> None:

@@ -33,6 +33,7 @@ from dfukit import (
     config,
     frozen,
     gan,
+    pipeline,
     registry,
 )
 from dfukit.checkpoint import Checkpoint
@@ -150,12 +151,23 @@ def test_a_run_that_was_stopped_after_its_gan_goes_on_from_there(whole: RunDir, 
     run = RunDir(tmp_path / "run")
     for path in (run.scores, run.classification, run.report, run.classifier_weights, run.manifest):
         path.unlink()
+    for path in (run.path / ".classifier.safetensors.7.tmp", run.features / ".r64.safetensors.7.tmp"):  # it was killed
+        path.write_bytes(b"half")
     before = run.generator_weights.stat().st_mtime_ns
     listening = Listening()
     assert_same(dfukit.run(resume=run.path, progress=listening).folder, whole)
     assert run.report.is_file()
     assert run.generator_weights.stat().st_mtime_ns == before
     assert any("the GAN of run is trained" in line for line in listening.said)
+
+
+def test_classifiers_trained_anew_leave_no_half_of_a_file_that_was_killed(whole: RunDir, tmp_path: Path) -> None:
+    shutil.copytree(whole.path, tmp_path / "run")
+    run = RunDir(tmp_path / "run")
+    (run.path / ".predictions.csv.7.tmp").write_bytes(b"half")
+    pipeline.execute_classify(run, Silent())
+    assert not list(run.path.rglob(".*"))
+    assert ".tmp" not in run.sums.read_text()
 
 
 def test_a_run_killed_before_its_first_checkpoint_starts_anew(whole: RunDir, tmp_path: Path) -> None:

@@ -6,17 +6,20 @@ import csv
 import json
 import shutil
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
 import torch
 from conftest import Ask
 from PIL import Image
+from report_folder import LIFT
 
 import dfukit
-from dfukit import phantom, pipeline, report
+from dfukit import phantom, pipeline, report, rundir, sums
 from dfukit.progress import Silent
 from dfukit.rundir import RunDir
+from dfukit.verify import verify
 
 QUICK = {"run.threads": 1, "run.precision": "fp32", "classifier.lstm_hidden": 16, "classifier.lstm_layers": 1}
 
@@ -196,6 +199,13 @@ def test_a_training_part_without_a_class_is_refused_before_the_gan_is_trained(tm
     assert not RunDir(tmp_path / "runs" / "one").metrics.exists()
 
 
+def test_weights_of_the_classifier_that_cannot_be_had_end_a_run_before_its_gan_is_trained(tmp_path: Path) -> None:
+    insists = {**QUICK, "classifier.backbone": "mobilenetv3_small_050", "classifier.pretrained": "true"}
+    with pytest.raises(dfukit.WeightsError, match="classifier.pretrained = true"):
+        dfukit.run(preset="smoke", classifier="timm_lstm", settings=insists, out=tmp_path, name="one")
+    assert not RunDir(tmp_path / "one").metrics.exists()
+
+
 def test_a_step_done_again_keeps_the_split_or_names_what_changed(tmp_path: Path) -> None:
     folder = tmp_path / "pictures"
     phantom.write_folder(folder, patients=12, pictures=2, seed=0, size=32)
@@ -229,6 +239,69 @@ def test_the_model_card_keeps_the_licence_it_was_given(run: dfukit.Run, tmp_path
     pipeline.execute_report(folder, share=False, progress=Silent())
     assert "\n## Licence\n\nCC BY 4.0, ethics approval 12/2025\n" in folder.model_card.read_text("utf-8")
     assert ask("verify", folder.path)[0] == 0
+
+
+@pytest.fixture
+def copy(run: dfukit.Run, tmp_path: Path) -> RunDir:
+    """The run in a folder that a test may change."""
+    return RunDir(Path(shutil.copytree(run.path, tmp_path / "run")))
+
+
+def wrong(run: RunDir) -> list[str]:
+    return [finding.file for finding in verify(run.path).findings if finding.figure == "sha256"]
+
+
+@pytest.mark.parametrize("command", ["report", "report --licence CC0", "classify"])
+def test_a_file_changed_by_hand_is_still_named_after(command: str, copy: RunDir, ask: Ask) -> None:
+    copy.scores.write_text(copy.scores.read_text("utf-8") + " ", "utf-8")
+    (copy.path / "notes.txt").write_text("added")
+    copy.class_sheet.unlink()
+    name, *options = command.split()
+    assert ask(name, copy.path, *options)[0] == 0
+    assert wrong(copy) == ["notes.txt", "samples/classes.png", "scores.json"]
+
+
+@pytest.mark.parametrize(("where", "name"), [(report, "put"), (sums, "add")])
+def test_a_report_that_was_interrupted_is_mended_by_the_next_one(
+    where: ModuleType, name: str, copy: RunDir, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*given: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(where, name, interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            pipeline.execute_report(copy, share=True, progress=Silent(), licence="CC0")
+    assert "report.html" in wrong(copy)
+    pipeline.execute_report(copy, share=True, progress=Silent())
+    assert wrong(copy) == []
+    assert not copy.edited_model_card.exists()
+
+
+def test_a_report_takes_in_a_new_experiment_and_no_change_of_it(copy: RunDir) -> None:
+    rundir.write_json(copy.lift / "design.json", {})
+    rundir.write_json(copy.lift_result, LIFT)
+    assert wrong(copy) == ["lift/design.json", "lift/lift.json"]
+    pipeline.execute_report(copy, share=True, progress=Silent())
+    assert wrong(copy) == []
+    rundir.write_json(copy.lift / "design.json", {"folds": 3})
+    pipeline.execute_report(copy, share=True, progress=Silent())
+    assert wrong(copy) == ["lift/design.json"]
+    shutil.rmtree(copy.lift)  # as `dfukit lift` says where another one is asked for
+    pipeline.execute_report(copy, share=True, progress=Silent())
+    assert wrong(copy) == []
+
+
+def test_words_written_into_the_model_card_by_hand_survive_a_report(copy: RunDir, ask: Ask) -> None:
+    for words in ("Ethics approval 12/2025.", "Ask before you publish."):
+        copy.model_card.write_text(f"{copy.model_card.read_text('utf-8')}\n{words}\n", "utf-8")
+        code, _, told = ask("report", copy.path)
+        assert code == 0
+        assert "README.edited.md keeps what was there" in told
+        assert words not in copy.model_card.read_text("utf-8")
+        assert wrong(copy) == []
+    kept = copy.edited_model_card.read_text("utf-8")
+    assert (kept.count("Ethics approval 12/2025."), kept.count("Ask before you publish.")) == (1, 1)
 
 
 def test_one_class_trains_a_gan_and_skips_the_classifier(tmp_path: Path) -> None:

@@ -67,6 +67,13 @@ def test_a_torn_last_event_is_left_out(tmp_path: Path) -> None:
     assert [event["step"] for event in run.events()] == [1]
 
 
+@pytest.mark.parametrize("content", ['{"a": NaN}', "[-Infinity]", '{"a": [1e999]}', "{", "[" * 100_000])
+def test_what_is_no_json_is_named_with_its_file(tmp_path: Path, content: str) -> None:
+    (tmp_path / "scores.json").write_text(content)
+    with pytest.raises(DataError, match=r"scores\.json is not valid JSON: "):
+        rundir.read_json(tmp_path / "scores.json")
+
+
 def test_a_run_has_its_name_from_within(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run = rundir.create(tmp_path, "trial", ())
     rundir.write_toml(run.config, {})
@@ -81,5 +88,10 @@ def test_what_killed_writes_left_is_swept_away(tmp_path: Path) -> None:
     run = RunDir(tmp_path)
     (tmp_path / ".scores.json.7.tmp").touch()
     (tmp_path / ".bundle.7.tmp" / "samples").mkdir(parents=True)
+    for folder in (run.samples, run.features, run.synthetic, run.checkpoints):
+        folder.mkdir()
+        (folder / ".half.7.tmp").touch()
+        (folder / "whole").touch()
     rundir.sweep(run)
-    assert not list(tmp_path.iterdir())
+    assert not list(tmp_path.rglob(".*"))
+    assert len(list(tmp_path.rglob("whole"))) == 4

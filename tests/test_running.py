@@ -7,13 +7,14 @@ import fcntl
 import json
 import os
 import random
+import shlex
 import shutil
 import signal
 import subprocess
 import sys
 import time
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -81,9 +82,10 @@ def test_a_budget_becomes_steps_that_are_recorded_and_repeat_the_run(
     assert reported == [told]
     assert told["budget"] == ""
     summary = json.loads(run.training.read_text())
-    assert summary["steps"] == told["steps"] > 8  # the measurement leaves time for more than the preset's
+    assert summary["steps"] == told["steps"]
     assert told["steps"] % told["evaluate_every"] == 0
-    assert any(event["text"].startswith("budget 4s: ") for event in run.events() if event["phase"] == "note")
+    note = f"budget 4s: {told['steps']} steps of "
+    assert any(event["text"].startswith(note) for event in run.events() if event["phase"] == "note")
     again = dfukit.run(config=run.config, out=tmp_path, name="again").folder
     for name in ("generator.safetensors", "critic.safetensors", "scores.json"):
         assert (again.path / name).read_bytes() == (run.path / name).read_bytes(), name
@@ -245,6 +247,22 @@ def test_an_extension_that_cannot_begin_leaves_the_run_as_it_was(
     assert contents(run) == before
 
 
+def test_an_extractor_that_was_named_and_cannot_be_had_ends_a_run_before_anything_is_read_or_lost(
+    short: RunDir, tmp_path: Path, ask: Ask
+) -> None:
+    lacks, empty = "dfukit weights add", tmp_path / "pictures"
+    empty.mkdir()
+    code, _, err = ask("run", "--set", "gan.extractor=inception", "--data", empty, "--out", tmp_path / "runs")
+    assert (code, lacks in err) == (3, True)
+    run = copied(short, tmp_path)
+    table = tomllib.loads(run.config.read_text())
+    rundir.write_toml(run.config, {**table, "gan": {**table["gan"], "extractor": "inception"}})
+    before = contents(run)
+    code, _, err = ask("train", "--resume", run.path, "--extend", 5)
+    assert (code, lacks in err, contents(run) == before) == (3, True, True)
+    assert ask("train", "--resume", run.path)[0] == 0  # the GAN has ended, and needs it no longer
+
+
 class Impatient(Silent):
     """A user who ends it with the first word."""
 
@@ -269,6 +287,37 @@ def test_an_extension_that_was_interrupted_before_it_began_is_asked_for_again(
         cli.main()
     assert ended.value.code == 130
     assert capsys.readouterr().err.strip().endswith(f"go on with: dfukit run --resume {run.path} --extend 30m")
+
+
+@pytest.mark.parametrize("moment", ["_forget", "write_toml", "unlink"])
+def test_an_extension_interrupted_at_its_beginning_reaches_its_steps_by_the_line_that_it_prints(
+    short: RunDir, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ask: Ask, moment: str
+) -> None:
+    """While it removes the pictures, and before and after the settings are written."""
+    run = copied(short, tmp_path)
+    pipeline.execute_report(run, share=True, progress=Silent())
+
+    def interrupted(real: Callable[..., Any]) -> Callable[..., Any]:
+        def call(path: Any, *others: Any, **named: Any) -> None:
+            if moment in ("_forget", "write_toml") or path == run.training:
+                if moment == "_forget":
+                    run.sums.unlink()
+                    shutil.rmtree(run.synthetic)
+                raise KeyboardInterrupt
+            real(path, *others, **named)
+
+        return call
+
+    with monkeypatch.context() as patch:
+        home = {"_forget": extension, "write_toml": rundir, "unlink": Path}[moment]
+        patch.setattr(home, moment, interrupted(getattr(home, moment)))
+        code, _, err = ask("train", "--resume", run.path, "--extend", 5)
+    assert code == 130
+    line = err.strip().splitlines()[-1].split("go on with: ")[1]
+    assert ask(*shlex.split(line)[1:])[0] == 0
+    assert json.loads(run.training.read_text())["steps"] == settings_of(run)["steps"] == 8 + 5
+    assert tomllib.loads(run.config.read_text())["report"]["share"]  # real pixels do not come back unasked
+    assert not run.report.exists()
 
 
 def test_training_that_has_ended_leaves_an_audited_set_as_it_is(short: RunDir, tmp_path: Path) -> None:
@@ -421,12 +470,18 @@ def test_a_run_that_lost_its_patience_has_it_again_when_it_is_extended(tmp_path:
     assert (second["steps"], second["stopped"]) == (10, "no better for 2 evaluations")
 
 
-@pytest.mark.parametrize("more", ["-5", "soon", "1h30"])
+@pytest.mark.parametrize("more", ["-5", "soon", "1h30", "0", "0s", " "])
 def test_what_is_neither_steps_nor_a_time_extends_nothing(short: RunDir, tmp_path: Path, more: str) -> None:
     run = copied(short, tmp_path)
     with pytest.raises(ConfigError, match=r"--extend must be generator steps such as 2000, or a time such as 30m, got"):
         dfukit.run(resume=run.path, extend=more)
     assert run.training.is_file()
+
+
+def test_an_extension_takes_a_time_as_the_setting_does(tmp_path: Path) -> None:
+    run = RunDir(tmp_path)
+    rundir.write_json(run.training, small_gan.train(tmp_path, **{"gan.steps": 2}).summary)
+    assert extension.extend(small_gan.small(), run, "1h 30m", ALONE).gan.budget == "1h30m"
 
 
 def test_only_a_training_that_has_ended_is_extended(short: RunDir, tmp_path: Path) -> None:

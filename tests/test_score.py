@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +16,10 @@ from safetensors.torch import save_file
 from scoring_parts import CPU, R64, Colour, Odd, Said, noise, pictures, scores_of, with_ours
 
 import dfukit
-from dfukit import phantom
+from dfukit import hardware, phantom
 from dfukit import registry as registries
 from dfukit.config import resolve
-from dfukit.errors import ConfigError, DataError
+from dfukit.errors import ConfigError, DataError, DfukitError, PluginError, WeightsError
 from dfukit.images import make_split, write_split
 from dfukit.interfaces import Step
 from dfukit.pretrained import KNOWN
@@ -27,7 +27,7 @@ from dfukit.progress import Silent
 from dfukit.registry import Registry
 from dfukit.rows import Rows
 from dfukit.rundir import write_toml
-from dfukit.scoring import StoppingDistance, as_text, choose_extractor, score_folders, stopping_distance
+from dfukit.scoring import StoppingDistance, as_text, choose_extractor, score_folders, stopping, stopping_distance
 from dfukit_fidelity.kernel import jackknife
 
 SHAPE = {"value", "n", "interval", "real_vs_real", "reason"}
@@ -223,13 +223,32 @@ def test_an_extractor_without_logits_is_a_reason(registry: Registry) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "said"), [("absent", "another planet"), ("raising", "a defect of the plugin"), ("auto", "weights get")]
+    ("name", "error"),
+    [("absent", WeightsError("its weights are on another planet")), ("raising", PluginError("a defect of the plugin"))],
 )
-def test_an_extractor_that_cannot_be_had_is_replaced_saying_so(registry: Registry, name: str, said: str) -> None:
-    taken, extractor, line = choose_extractor(registry, name, R64)
-    assert taken == "r64"
-    assert extractor.source == "random, seed 0"
-    assert said in line
+def test_an_extractor_that_was_named_and_cannot_be_had_is_an_error(
+    registry: Registry, name: str, error: DfukitError
+) -> None:
+    with pytest.raises(type(error), match=str(error)):
+        choose_extractor(registry, name, R64)
+
+
+def test_where_the_inception_weights_are_not_here_auto_is_another_extractor_saying_so(registry: Registry) -> None:
+    taken, extractor, line = choose_extractor(registry, "auto", R64)
+    assert (taken, extractor.source) == ("r64", "random, seed 0")
+    assert "(the Inception weights are not here: dfukit weights get inception)" in line
+
+
+@pytest.mark.parametrize(("name", "said"), [("absent", "another planet"), ("raising", "a defect of the plugin")])
+def test_scores_whose_extractor_cannot_be_had_are_those_of_another_one_by_its_name(
+    registry: Registry, name: str, said: str
+) -> None:
+    progress = Said()
+    content = scores_of(
+        {"train": pictures(0, 40)}, pictures(2, 30), ["kd"], registry, extractor=name, progress=progress
+    )
+    assert set(content) == {"kd[r64]"}
+    assert any(f"({name} cannot be had: " in line and said in line for line in progress.lines)
 
 
 def test_an_unknown_extractor_is_an_error(registry: Registry) -> None:
@@ -237,18 +256,20 @@ def test_an_unknown_extractor_is_an_error(registry: Registry) -> None:
         scores_of({"train": pictures(0, 40)}, pictures(2, 30), ["kd"], registry, extractor="colours")
 
 
-def test_the_stopping_distance_falls_back_and_says_so() -> None:
-    config = resolve(registries.load(), preset="smoke", flags={"gan": {"extractor": "inception"}, "extractor": R64})
+def test_the_stopping_distance_says_what_it_is_by() -> None:
+    config = resolve(registries.load(), preset="smoke", flags={"extractor": R64})
     said = Said()
-    distance = stopping_distance(pictures(0, 20), config, CPU, said)
-    assert distance.name == "kd[r64]"
+    assert stopping_distance(pictures(0, 20), config, CPU, said).name == "kd[r64]"
     assert any("stopping distance: kd[r64] to 20 validation pictures" in line for line in said.lines)
-    assert any("DFUKIT_OFFLINE" in line for line in said.lines)
+    inception = evolve(config, gan=evolve(config.gan, extractor="inception"))
+    with pytest.raises(WeightsError, match="dfukit weights add"):
+        stopping_distance(pictures(0, 20), inception, CPU, said)
 
 
 def test_the_stopping_distance_falls_as_pictures_come_nearer() -> None:
     config = resolve(registries.load(), preset="smoke", flags={"extractor": R64})
-    for compute in (CPU, evolve(CPU, bf16=True)):
+    computes = (CPU, evolve(CPU, bf16=True)) if hardware.cpu_bf16() else (CPU,)  # emulated, bfloat16 takes half a minute
+    for compute in computes:
         distance = stopping_distance(pictures(0, 20), config, compute, Silent())
         near, blend = pictures(1, 20), (0.6 * pictures(1, 20) + 0.4 * noise(1, 20)).astype(np.uint8)
         assert distance.measure(near)[0] < distance.measure(blend)[0] < distance.measure(noise(1, 20))[0]
@@ -283,6 +304,34 @@ def test_validation_pictures_are_first_read_when_a_distance_is_measured() -> Non
     assert distance.measure(pictures(1, 20)) == stopping_distance(real, config, CPU, Silent()).measure(pictures(1, 20))
     distance.measure(noise(1, 20))
     assert reads == [20]
+
+
+def test_of_a_large_validation_part_no_more_than_a_share_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stopping, "PICTURES", 12)
+    real, patients, reads = pictures(0, 20), np.arange(20) // 2, []
+
+    class Watched:
+        shape, dtype = real.shape, real.dtype
+
+        def __getitem__(self, index: np.ndarray) -> np.ndarray:
+            reads.extend(index.tolist())
+            return real[index]
+
+    def distance(seed: int) -> tuple[float, float]:
+        config = resolve(registries.load(), preset="smoke", flags={"extractor": R64, "run": {"seed": seed}})
+        rows, said = Rows(Watched(), np.arange(20)), Said()
+        made = stopping_distance(rows, config, CPU, said, groups=patients)
+        assert any("stopping distance: kd[r64] to 12 of 20 validation pictures" in line for line in said.lines)
+        return made.measure(pictures(1, 20))
+
+    first, again, other = distance(0), distance(0), distance(1)
+    assert first == again != other
+    drawn = reads[:12]
+    assert reads[12:24] == drawn != reads[24:]
+    assert len(set(drawn)) == 12
+    config = resolve(registries.load(), preset="smoke", flags={"extractor": R64})
+    own = stopping_distance(real[drawn], config, CPU, Silent(), groups=patients[drawn])  # by their own patients
+    assert first == own.measure(pictures(1, 20))
 
 
 def test_parts_that_are_rows_of_a_larger_array_are_scored_as_copies_are() -> None:
@@ -350,7 +399,10 @@ def test_a_run_stands_for_its_synthetic_pictures(tmp_path: Path, named: str, mon
     assert content["psnr"]["n"] == [12, 12]
 
 
-def test_a_run_folder_as_the_real_set_stands_for_its_training_and_test_pictures(tmp_path: Path) -> None:
+def test_a_run_folder_as_the_real_set_stands_for_its_training_and_test_pictures(
+    tmp_path: Path, fresh_cache: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DFUKIT_CACHE_DIR", str(fresh_cache(tmp_path / "cache")))
     config = resolve(registries.load(), preset="smoke")
     write_toml(tmp_path / "run" / "config.toml", config.as_table())
     images = phantom.image_set(config.data)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from scoring_parts import Astray, Colour, pictures, scores_of, with_ours
+from scoring_parts import Astray, Colour, Said, pictures, scores_of, with_ours
 
 from dfukit.interfaces import Found
 
@@ -62,6 +62,17 @@ def test_without_names_pictures_go_by_their_number_and_without_a_second_part_the
     assert entry["held_out"] == 0
 
 
+@pytest.mark.parametrize("metrics", [("auditor",), ("auditor", "copies")])
+def test_no_metric_but_the_audit_has_the_figure_copies(metrics: tuple[str, ...]) -> None:
+    said = Said()
+    content = scores_of({"train": TRAIN}, FAKE, metrics, with_ours(), extractor="colour", progress=said)
+    assert ("copies" in content) == ("copies" in metrics)
+    assert (content["copies of auditor"]["value"], content["copies of auditor"]["failed"]) == (None, True)
+    assert content["auditor"]["value"] == 0.0
+    (line,) = [line for line in said.lines if "auditor" in line]
+    assert line.startswith("metric auditor of dfukit-tests 1 gives the figure copies, which is that of ")
+
+
 def test_an_audit_sees_all_pictures_where_other_metrics_see_some_and_nothing_is_extracted_twice() -> None:
     Colour.shown = 0
     content = scores_of(
@@ -70,6 +81,12 @@ def test_an_audit_sees_all_pictures_where_other_metrics_see_some_and_nothing_is_
     assert content["kd[colour]"]["n"] == content["kd[colour]@test"]["n"] == [11, 11]
     assert content["equal"]["n"] == [30, 12]
     assert Colour.shown == 30 + 14 + 12
+
+
+def test_an_audit_says_what_it_compares_before_it_does() -> None:
+    said = Said()
+    scores_of({"train": TRAIN}, FAKE, ["equal"], with_ours(), extractor="colour", progress=said)
+    assert said.lines[-1:] == ["equal: comparing 12 synthetic pictures with 30 real ones"]
 
 
 def test_an_audit_has_no_halves_and_no_classes() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from dfukit import ConfigError, choice, flag, frozen, names, real, text, whole
@@ -49,6 +51,15 @@ def test_a_wrong_value_names_key_and_value(values: dict[str, object], message: s
     with pytest.raises(ConfigError) as caught:
         s.build(Example, values, "example")
     assert str(caught.value).startswith(message)
+
+
+def test_what_is_known_of_settings_is_json_whatever_a_plugin_declares() -> None:
+    @frozen
+    class Endless:
+        rate: float = real(float("inf"), "a rate", low=float("-inf"), high=2.0)
+
+    (known,) = json.loads(json.dumps(s.known(Endless)), parse_constant=pytest.fail)
+    assert (known["default"], known["low"], known["high"]) == ("inf", "-inf", 2.0)
 
 
 @pytest.mark.parametrize(

@@ -44,7 +44,8 @@ CAUGHT = [
     ("loss", "backwards", "a toy pair moves towards the data", "came no nearer"),
     ("loss", "vector", "terms are finite scalars", 'term "loss" must have shape []'),
     ("loss", "counts", "a capturable loss follows the step", "say `capturable = False`"),
-    ("loss", "meddles", "the critic step leaves the generator without gradients", "in place"),
+    ("loss", "meddles", "the critic step leaves its batch as it was", "in place"),
+    ("loss", "mistakes", "the generator step gives the generator gradients", "gives it no gradients"),
     ("loss", "one_place", "a critic may score several places", 'term "real" of scores [N, 3] must have shape [16]'),
     ("loss", "penalises", "it says that it takes gradients of single scores", "say `per_picture = True`"),
     ("metric", "not_finite", "figures are finite", "must be a finite number, got nan"),
@@ -66,6 +67,13 @@ CAUGHT = [
     ("augmentation", "unrepeatable", "the same step draws the same", "step.rng(purpose)"),
     ("augmentation", "counts", "a capturable augmentation follows the step", "say `capturable = False`"),
     ("augmentation", "blocks_gradient", "it is differentiable where it says so", "no gradient passes"),
+    (
+        "augmentation",
+        "once_only",
+        "it is differentiable where it says so",
+        "a gradient penalty, as of wgan_gp and r3gan",
+    ),
+    ("augmentation", "adapts_too_far", "pictures stay between zero and one", "must stay in [0, 1]"),
     ("augmentation", "forgets", "its state can be restored", "must hold what observe() moves"),
     ("augmentation", "adapts_unsaid", "it says that it adapts", "say `adapts = True`"),
 ]

@@ -216,6 +216,13 @@ def test_an_unknown_backbone_or_its_weights_are_guessed() -> None:
         build("resnet18.a1_in2k")
 
 
+def test_a_download_that_breaks_off_says_what_is_missing(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with serving(f"timm/{CONVOLUTIONS}", bytes(1000), sent=600) as address:
+        monkeypatch.setenv("HF_ENDPOINT", address)
+        with pytest.raises(WeightsError, match="could not be fetched"):
+            hub.find(CONVOLUTIONS, 5.0)
+
+
 @pytest.mark.parametrize("error", [RuntimeError("CAS service error"), TimeoutError("read"), EOFError()])
 def test_a_download_that_breaks_off_is_weights_that_cannot_be_had(
     cache: Path, monkeypatch: pytest.MonkeyPatch, error: Exception

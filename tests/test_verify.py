@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 import torch
 from attrs import evolve
+from conftest import Ask
 from PIL import Image
 from release_folder import Clinic, clinic
 
@@ -442,6 +443,22 @@ def test_a_file_that_has_lost_its_shape_is_no_traceback(bundle: RunDir, name: st
     assert (name, "sha256") in found(bundle)
 
 
+def test_figures_of_another_version_of_dfukit_are_found_as_ever_and_their_version_is_named(folder: RunDir) -> None:
+    assert not any("made by dfukit" in note for note in verify(folder.path).notes)
+
+    def made_elsewhere(told: Any) -> None:
+        told["dfukit"] = "0.0.7"
+        told["runs"]["real"]["auroc"].update(value=0.99)
+
+    edit(folder.classification, made_elsewhere)
+    rewrite_sums(folder)
+    checked = verify(folder.path)
+    assert [finding.figure for finding in checked.findings] == ["runs.real.auroc.value"]
+    (note,) = [note for note in checked.notes if "made by dfukit" in note]
+    assert note.startswith("figures here were made by dfukit 0.0.7, this is ")
+    assert note.endswith("which may compute them otherwise: check with 0.0.7")
+
+
 def test_a_changed_score_of_a_run_is_named_with_what_it_should_be(sound: dict[str, Path], tmp_path: Path) -> None:
     run = RunDir(Path(shutil.copytree(sound["run"], tmp_path / "run")))
     true = json.loads(run.scores.read_text())["kd[r64]"]["value"]
@@ -538,6 +555,29 @@ def test_verify_prints_what_is_wrong_and_exits_with_3(bundle: RunDir) -> None:
     assert "is not what it says it is (1 wrong)" in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("name", "key", "number"),
+    [
+        ("classification.json", "value", "NaN"),
+        ("classification.json", "value", "1" + 400 * "0"),
+        ("classification.json", "prevalence", "1e308"),
+        ("scores.json", "flagged", "NaN"),
+        ("release.json", "limit", "-Infinity"),
+        ("release.json", "value", "1e999"),
+    ],
+)
+def test_a_bundle_whose_figures_are_no_numbers_is_told_in_json(
+    bundle: RunDir, ask: Ask, name: str, key: str, number: str
+) -> None:
+    text = (bundle.path / name).read_text("utf-8")
+    changed = re.sub(rf'"{key}": [\d.]+', f'"{key}": {number}', text, count=1)
+    (bundle.path / name).write_text(changed)
+    rewrite_sums(bundle)
+    code, out, err = ask("verify", bundle.path, "--json")
+    assert (code, changed != text) == (3, True), err
+    assert json.loads(out, parse_constant=pytest.fail)["findings"]
+
+
 def test_looking_for_pictures_exits_with_3_where_one_is_not_found(bundle: RunDir, tmp_path: Path) -> None:
     name, path = first_picture(bundle)
     same = run_command("verify", bundle.path, "--picture", path, "--json")
@@ -550,10 +590,57 @@ def test_looking_for_pictures_exits_with_3_where_one_is_not_found(bundle: RunDir
     assert "1 of 2 pictures not found" in other.stderr
 
 
+def test_a_picture_is_looked_up_in_what_was_expected_alone(bundle: RunDir, tmp_path: Path, ask: Ask) -> None:
+    name, path = first_picture(bundle)
+    kept = sums.digest(bundle.path)
+    code, out, _ = ask("verify", bundle.path, "--picture", path, "--expect", kept.upper())
+    assert (code, out.startswith(f"{path}: {name} (byte for byte)")) == (0, True)
+
+    # Somebody puts a picture of their own into the manifest.
+    Image.new("RGB", (16, 16)).save(tmp_path / "mine.png")
+    edit_rows(bundle.manifest, lambda rows: rows[0].update(sha256=provenance.file_sha256(tmp_path / "mine.png")))
+    code, out, err = ask("verify", bundle.path, "--picture", tmp_path / "mine.png", "--expect", kept)
+    assert (code, out) == (3, "")
+    assert "manifest.csv is not the one that SHA256SUMS covers" in err
+    rewrite_sums(bundle)
+    code, out, err = ask("verify", bundle.path, "--picture", tmp_path / "mine.png", "--expect", kept)
+    assert (code, out) == (3, "")
+    assert f"is {sums.digest(bundle.path)}, and not {kept} as --expect says" in err
+
+
+def test_a_file_that_cannot_be_opened_leaves_the_other_pictures_their_answers(
+    bundle: RunDir, tmp_path: Path, ask: Ask
+) -> None:
+    name, path = first_picture(bundle)
+    (tmp_path / "text.png").write_text("no picture")
+    places = [tmp_path / "absent.png", tmp_path / "text.png", path]
+    asked = ("verify", bundle.path, *(word for place in places for word in ("--picture", place)))
+    code, out, err = ask(*asked)
+    assert code == 3
+    first, second, third = out.splitlines()
+    assert first == f"{places[0]}: No such file or directory"
+    assert second == f"{places[1]}: cannot be read as a picture: not a whole picture file"
+    assert third.startswith(f"{path}: {name} (byte for byte)")
+    assert "2 of 3 pictures not found" in err
+    code, out, _ = ask(*asked, "--json")
+    assert (code, [one["found"] for one in json.loads(out)]) == (3, [None, None, name])
+
+
 def test_a_folder_that_sample_wrote_can_be_verified(sound: dict[str, Path], tmp_path: Path) -> None:
     dfukit.load_generator(sound["bundle"]).sample(3).save(tmp_path / "more")
     checked = verify(tmp_path / "more")
     assert (checked.findings, checked.pictures, checked.digest) == ((), 3, None)
+
+
+@pytest.mark.parametrize("name", ["healing/added.png", "added.png", "infected/deeper/added.jpg"])
+def test_a_picture_that_was_added_to_a_folder_that_sample_wrote_is_named(
+    sound: dict[str, Path], tmp_path: Path, name: str
+) -> None:
+    dfukit.load_generator(sound["bundle"]).sample(3).save(tmp_path / "more")
+    (tmp_path / "more" / name).parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", (16, 16)).save(tmp_path / "more" / name)
+    (finding,) = verify(tmp_path / "more").findings
+    assert finding == Finding(name, "row in manifest.csv", "absent", "a picture")
 
 
 def test_export_prints_where_the_bundle_lies(sound: dict[str, Path], tmp_path: Path) -> None:

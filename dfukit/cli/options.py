@@ -158,5 +158,6 @@ def tell(result: Any, as_json: bool) -> None:
 
 
 def emit(document: Any) -> None:
-    """One JSON document on standard output."""
-    click.echo(json.dumps(document, indent=2, sort_keys=True), file=_documents[-1] if _documents else None)
+    """One JSON document on standard output, without NaN and infinity, which are no JSON."""
+    text = json.dumps(document, indent=2, sort_keys=True, allow_nan=False)
+    click.echo(text, file=_documents[-1] if _documents else None)

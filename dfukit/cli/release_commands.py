@@ -44,7 +44,7 @@ def export(run: str, out: Path | None, classifier: bool, as_json: bool) -> None:
 def verify(source: str, pictures: tuple[Path, ...], expect: str, as_json: bool) -> None:
     """Check files, pictures, weights and figures of a run, a bundle, or a folder of synthetic pictures.
 
-    Exits with 3 where something is not as it is stated, or a picture is not found.
+    Exits with 3 where something is not as it is stated, or a picture is not found or cannot be read.
     """
     from dfukit import rundir
     from dfukit.errors import DataError
@@ -53,7 +53,9 @@ def verify(source: str, pictures: tuple[Path, ...], expect: str, as_json: bool) 
     if pictures:
         from dfukit import lookup
 
-        matches = [lookup.find(folder, picture) for picture in pictures]
+        if expect:
+            lookup.insist(folder, expect)
+        matches = lookup.find_each(folder, pictures)
         if as_json:
             emit([match.as_table() for match in matches])
         for match in [] if as_json else matches:

@@ -153,7 +153,8 @@ def classify(run: str, out: Path, as_json: bool) -> None:
 @click.option(
     "--licence",
     metavar="TEXT",
-    help="Licence, consent and ethics approval of the pictures: the model card keeps it. Default: as before.",
+    help="Licence, consent and ethics approval of the pictures: the model card prints it as given, also in a bundle. "
+    "Default: as before.",
 )
 @json_option
 def report(run: str, out: Path, share: bool, licence: str | None, as_json: bool) -> None:
@@ -246,7 +247,7 @@ def _continued(command: str, folder: RunDir | None, extend: str, option: str = "
         return
     from dfukit import rundir
 
-    asked = rundir.unchanged(folder.config)
+    asked = rundir.unchanged(folder.training)
 
     def line() -> str:
         again = ["--extend", extend] if extend and asked() else []

@@ -13,13 +13,20 @@ from dfukit.cli.options import emit, json_option, showing
 def _in_run(reference: str, name: str) -> Path:
     """A weights file as named, or that of a run folder, of a bundle, a run's name or `latest`."""
     from dfukit import rundir
+    from dfukit.errors import DataError
 
     path = Path(reference)
     if path.is_file():
         return path
-    in_folder: Path = getattr(rundir.RunDir(path), name)
+    folder = rundir.RunDir(path)
+    in_folder: Path = getattr(folder, name)
     if in_folder.is_file():
         return in_folder
+    if in_folder == folder.classifier_weights and folder.generator_weights.is_file() and not folder.config.is_file():
+        raise DataError(
+            f"{reference} is a bundle without a classifier: `dfukit export RUN --classifier` makes one with it "
+            "(but for a classifier on the critic, which stays with its run)"
+        )
     file: Path = getattr(rundir.open_run(reference), name)
     return file
 
@@ -36,26 +43,40 @@ def _in_run(reference: str, name: str) -> Path:
     metavar="FACTOR",
     help="Factor on the latents: below 1, more usual pictures, and more alike [1].",
 )
-@click.option("--out", type=click.Path(path_type=Path), default=Path("synthetic"), help="Folder for them [synthetic].")
+@click.option("--device", "device_name", default="cpu", metavar="NAME", help="auto, cpu, cuda, cuda:1 [cpu].")
+@click.option(
+    "--out", type=click.Path(path_type=Path), default=Path("synthetic"), help="New folder for them [synthetic]."
+)
 @json_option
-def sample(source: str, count: int, label: str, seed: int, truncation: float, out: Path, as_json: bool) -> None:
-    """Draw synthetic pictures from a trained generator."""
+def sample(source: str, count: int, device_name: str, out: Path, as_json: bool, **options: Any) -> None:
+    """Draw synthetic pictures from a trained generator.
+
+    They are saved as they are drawn; after an interruption the same command goes on in its folder.
+    """
     from dfukit import manifest
-    from dfukit.errors import ConfigError
-    from dfukit.sample import load_generator
+    from dfukit.errors import ConfigError, Interrupted
 
     if (out / manifest.FILE).exists():
         raise ConfigError(f"--out {out} already holds a synthetic set: name another folder")
-    generator = load_generator(_in_run(source, "generator_weights"))
-    samples = generator.sample(count, label=label, seed=seed, truncation=truncation)
-    try:
-        samples.save(out)
-    except OSError as error:
-        raise ConfigError(f"--out {out}: cannot write there ({error.strerror or error})") from None
+    with showing() as progress:
+        from dfukit import device
+        from dfukit.sample import load_generator
+        from dfukit.sections import RunSettings
+
+        compute = device.choose(RunSettings(device=device_name, precision="fp32"))
+        generator = load_generator(_in_run(source, "generator_weights"))
+        generator.network.to(compute.device)
+        try:
+            with compute.repeatable():
+                generator.sample_into(out, count, progress, **options)
+        except KeyboardInterrupt:
+            raise Interrupted(f"interrupted; the pictures so far are in {out}: the same command goes on") from None
+        except OSError as error:
+            raise ConfigError(f"--out {out}: cannot write there ({error.strerror or error})") from None
     if as_json:
-        emit({"folder": str(out), "pictures": len(samples)})
+        emit({"folder": str(out), "pictures": count})
     else:
-        click.echo(f"{len(samples)} pictures in {out}")
+        click.echo(f"{count} pictures in {out}")
 
 
 @click.command()

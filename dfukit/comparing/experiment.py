@@ -22,6 +22,7 @@ from dfukit.pictures import image_spec, load_images
 from dfukit.progress import Progress, Silent
 
 TIME, PICTURES = "time", "pictures"
+DOCUMENT, TABLE = "compare.json", "README.md"
 EVALUATIONS = 20
 """At equal pictures, by which each keeps its best weights; about as many for all, as more find lower distances."""
 
@@ -40,7 +41,7 @@ class Comparison:
 
     def as_text(self) -> str:
         """What a person reads at the end."""
-        return table.as_markdown(self.result) + f"\nall figures: {self.path / 'compare.json'}"
+        return table.as_markdown(self.result) + f"\nall figures: {self.path / DOCUMENT}"
 
 
 def compare(
@@ -60,8 +61,8 @@ def compare(
     time that it sees them; with both there are two rounds. `together` trainings run side by side. With `smaller` the
     scores are also made of pictures reduced to that width. Each training keeps the weights that are best on the
     validation part, by which the contestants are ranked too; the test part, which neither saw, judges. What is finished
-    in `folder` is not made again. Raises ConfigError and DataError as a run does, and DataError where no training came
-    to its end.
+    in `folder` is not made again. Raises ConfigError and DataError as a run does, ConfigError where the folder holds a
+    table that is no comparison's, and DataError where no training came to its end.
     """
     say = progress or Silent()
     config = contestants[0].config
@@ -70,6 +71,8 @@ def compare(
     if seeds < 1 or together < 1:
         raise ConfigError(f"--seeds and --together must be at least 1, got {min(seeds, together)}")
     refuse_inside(folder, config.data)
+    rundir.make_out(folder)
+    _refuse_foreign(folder)
     compute = device.choose(config.run)
 
     # The pictures, and how they are split: the same for all.
@@ -116,9 +119,9 @@ def compare(
         else:
             judged = judging.judge(trial, config, images, split, smaller, compute, heard)
             found.append({**about, "gan": read_toml(trial.run.config)["gan"], **judged})
-        result = table.result(contestants, found, rounds, *sizes, smaller, whole=len(found) == len(planned))
-        rundir.write_json(folder / "compare.json", result)
-        rundir.write_text(folder / "README.md", table.as_markdown(result))
+        result = table.result(contestants, found, rounds, *sizes, smaller, planned=len(planned))
+        rundir.write_json(folder / DOCUMENT, result)
+        rundir.write_text(folder / TABLE, table.as_markdown(result))
     for budget in rounds:
         first = {one.contestant: one.run for one in reversed(planned) if one.budget == budget and one not in failed}
         shown = [(one.name, first[one.name]) for one in contestants if one.name in first]
@@ -141,6 +144,17 @@ class Once:
 
     def update(self, task: str, done: int, total: int, note: str = "") -> None:
         pass
+
+
+def _refuse_foreign(folder: Path) -> None:
+    """Raises ConfigError where the table would take the place of another file, such as the model card of a run."""
+    if any(path.is_file() for budget in (TIME, PICTURES) for path in (folder / budget).glob("*.toml")):
+        return
+    for name in (DOCUMENT, TABLE):
+        if (folder / name).exists():
+            raise ConfigError(
+                f"--out {folder} has a {name}, and no training of a comparison: name another folder, or remove {name}"
+            )
 
 
 def _rounds(time: str, pictures: int) -> dict[str, str]:

@@ -45,13 +45,14 @@ def judge(
             for name in sorted({config.score.extractor, *config.extractors} - {"auto"})
         ],
         "smaller": smaller,
+        "seed": config.run.seed,  # of the halvings
         # Weights that came later, or another version, measure otherwise.
         "inception": pretrained.default_store().stored(BEST) is not None,
         **circumstances(compute.device.type),
     }
     if place.is_file():
         known = rundir.read_json(place)
-        if known.get("asked") == asked and "order" in known:
+        if known.get("asked") == asked:
             # A training that was extended may have kept the weights that it had.
             return {**_in_order(known["figures"], known["order"]), "training": rundir.read_json(run.training)}
     progress.say(f"judging {trial.name}")

@@ -20,17 +20,19 @@ def result(
     validation: int,
     test: int,
     smaller: int,
-    whole: bool = True,
+    planned: int | None = None,
 ) -> dict[str, Any]:
-    """The content of compare.json; nobody is the best before all are judged, which `whole` says.
+    """The content of compare.json; of `planned` trainings, or as many as are `found`.
 
-    {"equal": {"time": "40m"}, "parts", "rounds": {"time": {contestant: {"seeds", "steps", "parameters",
+    {"equal": {"time": "40m"}, "planned", "parts", "rounds": {"time": {contestant: {"seeds", "steps", "parameters",
     "pictures_per_second", "validation", "scores": {key: {"value", "interval", "seeds", "n", "real_vs_real", "at_half",
     "n_half", "reason"}}}}}, "best", "trials", "components", "citations"}. A value is the mean over seeds; its
     `interval` the mean of the seeds' intervals, which cover the sampling of pictures and not another training; `seeds`
     their lowest and highest value. `at_half` and `n_half` are there where the real set was halved: that mean, and not
-    the value, is compared with `real_vs_real`.
+    the value, is compared with `real_vs_real`. Nobody is the best before all are judged, nor who failed with a seed,
+    as the others may have been lucky.
     """
+    planned = len(found) if planned is None else planned
     told: dict[str, dict[str, Any]] = {}
     for budget in rounds:
         told[budget] = {}
@@ -39,11 +41,12 @@ def result(
             told[budget][contestant.name] = _of(contestant, trials, train)
     return {
         "equal": dict(rounds),
+        "planned": planned,
         "parts": {"train": train, "validation": validation, "test": test},
         "size": contestants[0].config.gan.size,
         "smaller": smaller or None,
         "rounds": told,
-        "best": {budget: _best(entries) if whole else None for budget, entries in told.items()},
+        "best": {budget: _best(entries) if len(found) == planned else None for budget, entries in told.items()},
         "trials": list(found),
         "components": {one.name: {slot: getattr(one.config, slot).as_table() for slot in PARTS} for one in contestants},
         "citations": _citations(contestants),
@@ -106,10 +109,18 @@ def _pooled(scores: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     return pooled
 
 
+def _ended(entries: Mapping[str, Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
+    """Those of whom every seed came to its end."""
+    return {name: entry for name, entry in entries.items() if entry["seeds"] and not entry["failed"]}
+
+
 def _best(entries: Mapping[str, Mapping[str, Any]]) -> str | None:
-    """Who has the lowest distance to the validation part; None where that was not measured for all, or by several
-    metrics, as where weights of an extractor came later."""
-    found = {name: entry["validation"] for name, entry in entries.items() if entry["seeds"]}
+    """Who has the lowest distance to the validation part, of those of whom every seed came to its end.
+
+    None where that was not measured for all of these, or by several metrics, as where weights of an extractor came
+    later.
+    """
+    found = {name: entry["validation"] for name, entry in _ended(entries).items()}
     values = {name: one["value"] for name, one in found.items()}
     if None in values.values() or len({one["metric"] for one in found.values()}) != 1:
         return None
@@ -130,23 +141,19 @@ def as_markdown(result: Mapping[str, Any]) -> str:
     """A table for each round, and what must be known to read it."""
     parts = result["parts"]
     lines = ["# Comparison", ""]
+    whole = len(result["trials"]) == result["planned"]
+    if not whole:
+        lines += [f"{len(result['trials'])} of {result['planned']} trainings are judged so far.", ""]
     for budget, entries in result["rounds"].items():
         expense = result["equal"][budget]
         each = f"{expense} of training each" if budget == "time" else f"{expense} real pictures shown to each critic"
         lines += [f"## At equal {budget}: {each}", "", *_table(entries), ""]
-        if result["best"][budget]:
-            measured = next(entry["validation"]["metric"] for entry in entries.values() if entry["seeds"])
-            lines += [f"Lowest {measured} to the validation part, which chooses: {result['best'][budget]}.", ""]
         of_round = [one for one in result["trials"] if one["budget"] == budget]
-        measures = {one["training"]["stopping_metric"] for one in of_round if "training" in one} - {None}
-        if len(measures) > 1:
-            by = " and ".join(sorted(measures))
-            lines += [f"Nobody is the best: weights were chosen by {by}, which cannot be compared.", ""]
-        lines += [
-            f"{name}, seed {seed}, came to no end: {why}"
-            for name, entry in entries.items()
-            for seed, why in entry["failed"].items()
-        ]
+        if whole:
+            lines += [_choice(entries, of_round, result["best"][budget]), ""]
+        for name, entry in entries.items():
+            for seed, why in entry["failed"].items():
+                lines += [f"{name}, seed {seed}, came to no end: {why}", ""]
         lines += _ended_early(of_round, expense)
         lines += [f"![The first pictures of each](samples-equal-{budget}.png)", ""]
     lines += [*_missing(result["rounds"]), ""]
@@ -162,6 +169,23 @@ def as_markdown(result: Mapping[str, Any]) -> str:
         "",
     ]
     return "\n".join(lines)
+
+
+def _choice(
+    entries: Mapping[str, Mapping[str, Any]], trials: Sequence[Mapping[str, Any]], best: str | None
+) -> str:
+    """Who is the best, or why nobody is."""
+    ended = _ended(entries)
+    of_ended = [one["training"]["stopping_metric"] for one in trials if one["contestant"] in ended]
+    metrics = sorted({metric for metric in of_ended if metric is not None})
+    if best:
+        whom = ", among those of whom every seed came to its end" if len(ended) < len(entries) else ""
+        return f"Lowest {metrics[0]} to the validation part, which chooses{whom}: {best}."
+    if not ended:
+        return "Nobody is the best: no contestant came to its end with every seed."
+    if len(metrics) > 1:
+        return f"Nobody is the best: weights were chosen by {' and '.join(metrics)}, which cannot be compared."
+    return "Nobody is the best: the distance to the validation part was not measured for all."
 
 
 def _ended_early(trials: Sequence[Mapping[str, Any]], expense: str) -> Iterator[str]:
@@ -200,12 +224,12 @@ def _table(entries: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
 
 
 def _missing(rounds: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> Iterator[str]:
-    """Why figures are not there, each reason once."""
+    """Why figures, or their intervals, are not there, each reason once."""
     reasons: dict[str, list[str]] = {}
     for entries in rounds.values():
         for entry in entries.values():
             for key, one in _figures(entry).items() if entry["seeds"] else ():
-                if one["value"] is None and key not in reasons.setdefault(one["reason"], []):
+                if (one["value"] is None or one["reason"]) and key not in reasons.setdefault(one["reason"], []):
                     reasons[one["reason"]].append(key)
     for reason, keys in reasons.items():
         yield f"- {', '.join(keys)}: {reason}"

@@ -30,7 +30,8 @@ PARTS = {"train": 0, "validation": 1, "val": 1, "test": 2, "": -1}
 class Entry:
     """A file that may be a picture. `path` counts from the root, with `/`; `part` is 0 to 2, or -1 for any.
 
-    `about` holds the manifest's further columns. `reason` says why it is not used; None where it is worth decoding.
+    `about` holds the manifest's further columns. `reason` says why it is not used, and names no path: it is printed
+    where paths are not. None where the file is worth decoding.
     """
 
     path: str
@@ -58,7 +59,7 @@ def find(root: Path, known: Callable[[str], bool], ignore: Path | None = None) -
         yield from _walk(root, "", lambda path: path == other)
         return
     labels: set[str] = set()
-    links: dict[str, str | None] = {}
+    links: dict[str, bool] = {}
     for row in read_rows(manifest, ("path", "label")):
         entry = _from_row(root, manifest, row, links)
         if entry.label and entry.label not in labels:
@@ -173,22 +174,22 @@ def _entry(root: Path, path: str, label: str, **known: Any) -> Entry:
     except OSError as error:
         return Entry(path, label, reason=f"cannot be read: {error.strerror}")
     if stat.S_ISLNK(status.st_mode):
-        return Entry(path, label, reason=f"{path} is a symbolic link: copy the file instead")
+        return Entry(path, label, reason="a symbolic link: copy the file instead")
     if not stat.S_ISREG(status.st_mode):
         return Entry(path, label, reason="not a regular file")
     return Entry(path, label, size=status.st_size, mtime=status.st_mtime_ns, **known)
 
 
-def _link(root: Path, folder: str, links: dict[str, str | None]) -> str | None:
-    """The first symbolic link on the way from root to a folder below it, if any; `links` are those of other folders."""
+def _by_link(root: Path, folder: str, links: dict[str, bool]) -> bool:
+    """Whether the way from root to a folder below it leads over a symbolic link; `links` are answers of before."""
     if folder not in links:
         parts = folder.split("/")
         steps = ("/".join(parts[: i + 1]) for i in range(len(parts)))
-        links[folder] = next((step for step in steps if os.path.islink(os.path.join(root, step))), None)
+        links[folder] = any(os.path.islink(os.path.join(root, step)) for step in steps)
     return links[folder]
 
 
-def _from_row(root: Path, manifest: Path, row: Row, links: dict[str, str | None]) -> Entry:
+def _from_row(root: Path, manifest: Path, row: Row, links: dict[str, bool]) -> Entry:
     label = row.values["label"]
     path = relative(root, manifest.parent, row.values["path"]) if row.values["path"] else None
     if path is None:
@@ -203,8 +204,8 @@ def _from_row(root: Path, manifest: Path, row: Row, links: dict[str, str | None]
     box = _box(manifest, row)
     if not os.path.lexists(os.path.join(root, path)):
         return Entry(path, label, reason="listed in the manifest, but there is no such file")
-    if link := _link(root, os.path.dirname(path), links):
-        return Entry(path, label, reason=f"{link} is a symbolic link: copy the file instead")
+    if _by_link(root, os.path.dirname(path), links):
+        return Entry(path, label, reason="a folder on its way is a symbolic link: copy the folder instead")
     about = {name: value for name, value in row.values.items() if name and name not in KNOWN_COLUMNS}
     return _entry(root, path, label, patient=row.patient, part=PARTS[part], box=box, about=about)
 

@@ -26,6 +26,15 @@ class Estimate:
     from_seeds: float
     """Standard error that comes from the randomness of training; 0 where there is one seed."""
     reason: str | None = None
+    half_of_patients: float = 0.0
+    """Of a difference: half the width of its interval, before the ends are cut off, as far as it comes from the
+    patients: t times their standard error. The squares of both halves make that of the whole."""
+    half_of_seeds: float = 0.0
+
+    @property
+    def half(self) -> float:
+        """Half the width of a difference's interval, before the ends are cut off."""
+        return math.hypot(self.half_of_patients, self.half_of_seeds)
 
     def as_table(self) -> dict[str, Any]:
         table: dict[str, Any] = {
@@ -43,7 +52,8 @@ def figure_of(counts: Counts, tested: Judged, name: str) -> Estimate:
         return Estimate(None, None, 0.0, 0.0, "the test part has one class only")
     with np.errstate(invalid="ignore", divide="ignore"):
         draws = counts.resampled / counts.resampled_possible
-    error, half = _spread(counts.counted, counts.possible, draws, tested, name)
+    error, halves = _spread(counts.counted, counts.possible, draws, tested, name)
+    half = math.hypot(*halves)
     if name == "log_loss":
         return Estimate(value, (max(0.0, value - half), value + half), *error)
     if half == 0 or not 0 < value < 1:
@@ -60,7 +70,8 @@ def difference_of(first: Counts, second: Counts, tested: Judged, name: str) -> E
 
     The interval is the difference +- half a width, whose square is the sum of two: of t times the standard error of
     the paired bootstrap over patients, and of t times that of the seeds within each fold. The patients' degrees of
-    freedom are the patients of the rarer side less one: a percentile interval is too narrow where these are few.
+    freedom are the patients of the rarer side less one: a percentile interval is too narrow where these are few. The
+    ends of a difference of shares are cut off at -1 and 1, which it cannot pass.
     """
     total = float(first.possible.sum())
     if total == 0:
@@ -69,45 +80,53 @@ def difference_of(first: Counts, second: Counts, tested: Judged, name: str) -> E
     value = float(counted.mean(1).sum() / total)
     with np.errstate(invalid="ignore", divide="ignore"):
         draws = (second.resampled - first.resampled) / first.resampled_possible
-    error, half = _spread(counted, first.possible, draws, tested, name)
-    if half == 0:
+    error, halves = _spread(counted, first.possible, draws, tested, name)
+    if halves == (0.0, 0.0):
         if name == "log_loss":
             return Estimate(value, None, 0.0, 0.0, "no resample moved the difference: no interval")
-        half = intervals.none_seen(_patients(tested, name))
-    return Estimate(value, (value - half, value + half), *error)
+        halves = intervals.none_seen(_patients(tested, name)), 0.0
+    half = math.hypot(*halves)
+    low, high = value - half, value + half
+    if name != "log_loss":
+        low, high = max(-1.0, low), min(1.0, high)
+    return Estimate(value, (low, high), *error, half_of_patients=halves[0], half_of_seeds=halves[1])
 
 
 def verdict(estimate: Estimate, margin: float, patients: int) -> dict[str, Any]:
     """{"answer", "patients_needed"}: the number of patients is there where there are too few to tell.
 
     It is what makes the interval narrow enough to leave zero out, or to lie within the margin, whichever is nearer, if
-    the difference stays where it is, patients and seeds spread as they do, and the width falls with the root of their
-    number.
+    the difference stays where it is, and the patients' part of the width falls with the root of their number. The
+    seeds' part stays what it is: where that alone is too wide, no number of patients is enough, and None stands there.
     """
-    if estimate.interval is None:
+    if estimate.value is None or estimate.interval is None:
         return {"answer": ANSWERS[3], "patients_needed": None}
-    low, high = estimate.interval
+    low, high = estimate.value - estimate.half, estimate.value + estimate.half
     if low > 0 or high < 0:
         return {"answer": ANSWERS[0] if low > 0 else ANSWERS[1], "patients_needed": None}
     if -margin <= low and high <= margin:
         return {"answer": ANSWERS[2].format(margin=margin), "patients_needed": None}
-    half, away = (high - low) / 2, abs(high + low) / 2
+    away = abs(estimate.value)
     settled = max(away, margin - away)
-    return {"answer": ANSWERS[3], "patients_needed": max(patients + 1, math.ceil(patients * (half / settled) ** 2))}
+    if settled <= estimate.half_of_seeds:
+        return {"answer": ANSWERS[3], "patients_needed": None}
+    left = (settled - estimate.half_of_seeds) * (settled + estimate.half_of_seeds)
+    needed = math.ceil(patients * estimate.half_of_patients**2 / left)
+    return {"answer": ANSWERS[3], "patients_needed": max(patients + 1, needed)}
 
 
 def _spread(
     counted: np.ndarray, possible: np.ndarray, draws: np.ndarray, tested: Judged, name: str
-) -> tuple[tuple[float, float], float]:
-    """Standard errors from patients and from seeds, and half the width of the interval: each has its own t."""
+) -> tuple[tuple[float, float], tuple[float, float]]:
+    """Standard errors from patients and from seeds, and the halves of the width that these make: each has its own t."""
     draws = draws[np.isfinite(draws)]
     from_patients = intervals.standard_error(draws, len(np.unique(tested.units)))
-    half = _quantile(_patients(tested, name) - 1) * from_patients
+    half_of_patients = _quantile(_patients(tested, name) - 1) * from_patients
     folds, seeds = counted.shape
     if seeds < 2:
-        return (from_patients, 0.0), half
+        return (from_patients, 0.0), (half_of_patients, 0.0)
     from_seeds = math.sqrt(float((counted.var(1, ddof=1) / seeds).sum())) / float(possible.sum())
-    return (from_patients, from_seeds), math.hypot(half, _quantile(folds * (seeds - 1)) * from_seeds)
+    return (from_patients, from_seeds), (half_of_patients, _quantile(folds * (seeds - 1)) * from_seeds)
 
 
 def _quantile(freedom: int) -> float:

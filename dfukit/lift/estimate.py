@@ -9,10 +9,9 @@ from dfukit.component import ImageSpec
 from dfukit.config import RunConfig
 from dfukit.interfaces import Critic
 from dfukit.lift.arms import arms_of, steps_of
+from dfukit.progress import minutes
 from dfukit.settings import seconds
 
-FORWARD = 1 / 3
-"""A forward pass, in passes forward and backward."""
 SIZE = 128
 """Width that is assumed where it is the synthetic pictures' own."""
 
@@ -40,7 +39,7 @@ def estimate(config: RunConfig, retrained: bool) -> dict[str, Any]:
         "pictures": pictures,
         "device": str(compute),
         "gan_seconds": round(lift.folds * _gan(config, image, training, compute), 1) if retrained else 0.0,
-        "classifier_seconds": round(trainings * one * (seen + FORWARD * judged), 1),
+        "classifier_seconds": round(trainings * one * (seen + plan.FORWARD * judged), 1),
     }
 
 
@@ -59,8 +58,8 @@ def as_text(document: dict[str, Any]) -> str:
         (
             f"{document['trainings']} trainings of {document['steps']} steps on {document['pictures']} pictures, on "
             f"{document['device']}",
-            f"GAN in the folds   about {plan.minutes(document['gan_seconds'])} at most",
-            f"classifiers        about {plan.minutes(document['classifier_seconds'])}",
+            f"GAN in the folds   about {minutes(document['gan_seconds'])} at most",
+            f"classifiers        about {minutes(document['classifier_seconds'])}",
             "nothing was written",
         )
     )

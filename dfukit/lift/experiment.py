@@ -19,7 +19,7 @@ from dfukit.lift.arms import Arm, Outcome
 from dfukit.lift.folds import Fold, Real, make_folds
 from dfukit.lift.records import LiftDir
 from dfukit.lift.result import Dealt
-from dfukit.lift.sources import Given, Source
+from dfukit.lift.sources import Given, Source, Synthetic
 from dfukit.pairing import check_classifier_augmentation
 from dfukit.progress import Progress
 from dfukit.provenance import file_sha256
@@ -48,10 +48,12 @@ def run(
     wanted = arms.arms_of(config)
     if any(arm.augmented for arm in wanted):
         check_classifier_augmentation(config.classifier_augmentation, config.classifier_augmentation.build(image))
+    folds = make_folds(real, image, config.lift, config.data.split_seed)
+    if isinstance(source, Given):
+        source.refuse_lacking(folds, image.classes)
     records = LiftDir(folder)
     records.begin(_design(config, real, image, source))
     rundir.write_toml(folder / "settings.toml", config.as_table())
-    folds = make_folds(real, image, config.lift, config.data.split_seed)
     test_of = np.empty(len(real.labels), np.int64)
     for number, parts in enumerate(folds):
         test_of[parts.test] = number
@@ -67,14 +69,16 @@ def run(
     outcomes: dict[tuple[int, str, int], Outcome] = {}
     trainings = len(folds) * len(wanted) * config.lift.seeds
     for number, parts in enumerate(folds, 1):
-        fold = _with_synthetic(config, image, number, parts, real, colours, source, progress)
-        done.append(fold)
+        by_ratio = _with_synthetic(config, image, wanted, number, parts, real, colours, source, progress)
+        answering = by_ratio[config.lift.ratio]
+        done.append(answering)
         for seed, arm, network_seed in _trainings(config, number, wanted):
             note = f"fold {number} of {len(folds)}, {arm.name}, seed {seed + 1}"
             outcome = records.read(number, arm.name, seed)
             if outcome is None:
                 progress.update("Lift: trainings", len(outcomes), trainings, note)
-                outcome = arms.train(config, image, arm, parts, real, fold.synthetic, network_seed, compute, progress)
+                drawn = by_ratio.get(arm.ratio, answering).synthetic
+                outcome = arms.train(config, image, arm, parts, real, drawn, network_seed, compute, progress)
                 records.write(number, arm.name, seed, outcome)
             outcomes[number, arm.name, seed] = outcome
             progress.update("Lift: trainings", len(outcomes), trainings, note)
@@ -117,15 +121,32 @@ def _design(config: RunConfig, real: Real, image: ImageSpec, source: Source) -> 
 def _with_synthetic(
     config: RunConfig,
     image: ImageSpec,
+    wanted: Sequence[Arm],
     number: int,
     fold: Fold,
     real: Real,
     colours: np.ndarray,
     source: Source,
     progress: Progress,
+) -> dict[float, Dealt]:
+    """The synthetic pictures of a fold for each ratio, without those that do not look like their class."""
+    drawn = source.of(number, fold, [arm.ratio for arm in wanted if arm.ratio])
+    sets = {id(one): one for one in drawn.values()}  # several ratios may share one
+    dealt = {key: _looked_at(config, image, number, fold, real, colours, one, progress) for key, one in sets.items()}
+    return {ratio: dealt[id(one)] for ratio, one in drawn.items()}
+
+
+def _looked_at(
+    config: RunConfig,
+    image: ImageSpec,
+    number: int,
+    fold: Fold,
+    real: Real,
+    colours: np.ndarray,
+    synthetic: Synthetic,
+    progress: Progress,
 ) -> Dealt:
-    """The synthetic pictures of a fold, without those that do not look like their class."""
-    synthetic = source.of(number, fold)
+    """Synthetic pictures of a fold, without those that do not look like their class."""
     for label in np.unique(real.labels[fold.train]):
         if not (synthetic.labels == label).any():
             raise DataError(

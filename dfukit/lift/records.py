@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,24 @@ class LiftDir:
     def network(self, fold: int, arm: str, seed: int) -> Path:
         """The scores of one network."""
         return self.path / f"fold-{fold}" / f"{arm.replace(' ', '-')}-seed-{seed + 1}.json"
+
+    @contextmanager
+    def at_work(self) -> Iterator[None]:
+        """Make the folder, and keep other experiments out of it for the block.
+
+        Raises ConfigError where it cannot be made, holds something else, or another experiment is at work there.
+        """
+        rundir.make_out(self.path)
+        # A desktop leaves hidden files, and a write that was killed does.
+        others = [path.name for path in self.path.iterdir() if not path.name.startswith(".")]
+        if others and not self.design.is_file():
+            raise ConfigError(
+                f"{self.path} holds {min(others)}, and no experiment (no {self.design.name}): name another folder with "
+                "--out, or empty this one"
+            )
+        taken = f"another dfukit lift is at work in {self.path}: wait for it, or name another folder with --out"
+        with rundir.alone(self.path, taken):
+            yield
 
     def begin(self, design: Mapping[str, Any]) -> None:
         """Write the design down, or check that it is the one that this folder was begun with.

@@ -102,7 +102,7 @@ def compared(config: RunConfig, wanted: Sequence[Arm], tested: Mapping[str, Judg
     by_fold = (counts[BOTH]["auroc"].counted - counts[REAL]["auroc"].counted).mean(1) / counts[REAL]["auroc"].possible
     return {
         **answer.verdict(primary, settings.margin, patients),
-        "more_seeds_first": primary.from_seeds > primary.from_patients,
+        "more_seeds_first": primary.half_of_seeds > primary.half_of_patients,
         "difference": {
             "figure": "auroc",
             "arm": BOTH,

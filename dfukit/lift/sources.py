@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 from attrs import evolve, field, frozen
 
-from dfukit import pipeline, settings, synthetic
+from dfukit import pipeline, rundir, settings, synthetic
 from dfukit.component import ImageSpec
 from dfukit.config import RunConfig, read_toml
 from dfukit.device import Compute
@@ -32,6 +32,8 @@ RETRAINED_ON_GROUPS = (
     "are not known"
 )
 VOUCHED = "that the generator saw none of these real pictures is the user's word"
+NAMED = 5
+"""Pictures that an error names, at most."""
 UNKNOWN = "the generator may have seen test patients, which cannot be checked: the difference may be too good"
 
 
@@ -73,10 +75,13 @@ class Source(Protocol):
 
     @property
     def about(self) -> str:
-        """Whether test patients may have touched them, as one sentence."""
+        """Whether test patients may have touched them, as one sentence; asked when all folds have theirs."""
 
-    def of(self, number: int, fold: Fold) -> Synthetic:
-        """The synthetic pictures of fold `number`, counted from 1; the same each time it is asked."""
+    def of(self, number: int, fold: Fold, ratios: Sequence[float]) -> dict[float, Synthetic]:
+        """The synthetic pictures of fold `number`, counted from 1, for arms of these ratios.
+
+        They are the same each time it is asked, whatever the other ratios are.
+        """
 
     def facts(self) -> Mapping[str, Any]:
         """What the pictures depend on, as JSON: an experiment goes on only where that is unchanged."""
@@ -84,7 +89,11 @@ class Source(Protocol):
 
 @frozen(eq=False)
 class Retrained:
-    """The generator of a run's configuration, trained anew on the training patients of each fold."""
+    """The generator of a run's configuration, trained anew on the training patients of each fold.
+
+    An arm has `sample.count` pictures, or as many as there are training pictures, and at least its ratio of these; an
+    arm with fewer has the first of the others'.
+    """
 
     config: RunConfig
     images: ImageSet
@@ -92,13 +101,27 @@ class Retrained:
     compute: Compute
     folder: Path
     progress: Progress
-    about: str = RETRAINED
+    different: Sequence[str] = ()
+    """Settings that are not the run's."""
 
     def __attrs_post_init__(self) -> None:
         refuse_first_weights(self.config.gan)
 
-    def of(self, number: int, fold: Fold) -> Synthetic:
-        run = RunDir(self.folder / f"gan-of-fold-{number}")
+    @property
+    def about(self) -> str:
+        trained = [self._run(number).training for number in range(1, self.config.lift.folds + 1)]
+        steps = [rundir.read_json(path)["steps"] for path in trained]  # a training may end early
+        fewest, most = min(steps), max(steps)
+        return "; ".join(
+            (
+                RETRAINED if self.images.patients_known else RETRAINED_ON_GROUPS,
+                f"it had {f'{fewest:,} to ' if fewest < most else ''}{most:,} steps",
+                *([f"its settings are the run's, except {', '.join(self.different)}"] if self.different else []),
+            )
+        )
+
+    def of(self, number: int, fold: Fold, ratios: Sequence[float]) -> dict[float, Synthetic]:
+        run = self._run(number)
         run.path.mkdir(parents=True, exist_ok=True)
         split = Split(fold.train, fold.validation, fold.test)
         config = self.config
@@ -106,11 +129,19 @@ class Retrained:
             config = evolve(config, gan=settings.build(GanSettings, read_toml(run.config)["gan"], "gan"))
         trained = pipeline.train_gan(config, run, self.compute, self.images, split, self.image, self.progress)
         shutil.rmtree(run.checkpoints, ignore_errors=True)  # the training has ended
-        wanted = max(self.config.sample.count or len(fold.train), math.ceil(self.config.lift.ratio * len(fold.train)))
-        told = evolve(self.config, sample=evolve(self.config.sample, count=wanted))
-        samples = synthetic.draw_samples(told, run, trained, split)
-        paths = [f"fold-{number}/{path}" for path in samples.paths]
-        return Synthetic(samples.pixels, samples.labels, paths, Parts(critic=trained.critic))
+        real = len(fold.train)
+        counts = {ratio: max(self.config.sample.count or real, math.ceil(ratio * real)) for ratio in ratios}
+        drawn: dict[int, Synthetic] = {}
+        # Each count is drawn on its own: in other batches a picture is another one by rounding.
+        for count in dict.fromkeys(counts.values()):
+            told = evolve(self.config, sample=evolve(self.config.sample, count=count))
+            samples = synthetic.draw_samples(told, run, trained, split)
+            paths = [f"fold-{number}/{path}" for path in samples.paths]
+            drawn[count] = Synthetic(samples.pixels, samples.labels, paths, Parts(critic=trained.critic))
+        return {ratio: drawn[count] for ratio, count in counts.items()}
+
+    def _run(self, number: int) -> RunDir:
+        return RunDir(self.folder / f"gan-of-fold-{number}")
 
     def facts(self) -> Mapping[str, Any]:
         table = self.config.as_table()
@@ -130,9 +161,28 @@ class Given:
     """The units whose photographs each picture nearly is; for most pictures none."""
     about: str = UNKNOWN
 
-    def of(self, number: int, fold: Fold) -> Synthetic:
+    def of(self, number: int, fold: Fold, ratios: Sequence[float]) -> dict[float, Synthetic]:
+        return dict.fromkeys(ratios, self.synthetic.take(self._usable(fold)))
+
+    def _usable(self, fold: Fold) -> np.ndarray:
+        """Which pictures show no patient outside the training part, bool [M]."""
         training = set(self.real.units[fold.train].tolist())
-        return self.synthetic.take(np.array([units <= training for units in self.shows], bool))
+        return np.array([units <= training for units in self.shows], bool)
+
+    def refuse_lacking(self, folds: Sequence[Fold], classes: Sequence[str]) -> None:
+        """Raises DataError, naming the pictures, where a fold is left without any of a class that it trains on."""
+        for number, fold in enumerate(folds, 1):
+            usable = self._usable(fold)
+            for label in np.unique(self.real.labels[fold.train]).tolist():
+                having = np.flatnonzero(self.synthetic.labels == label)
+                if not usable[having].any():
+                    named = [self.synthetic.paths[int(place)] for place in having[:NAMED]]
+                    more = f" and {len(having) - NAMED} more" if len(having) > NAMED else ""
+                    raise DataError(
+                        f"fold {number} has no synthetic picture of {classes[label]}, and being synthetic would give "
+                        f"the label away: all that there are nearly show patients whom it does not train on "
+                        f"({', '.join(named)}{more}); add pictures of {classes[label]} that copy no photograph"
+                    )
 
     def facts(self) -> Mapping[str, Any]:
         return {"digest": digest_of(self.synthetic.pixels, self.synthetic.labels), "about": self.about}

@@ -7,7 +7,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
-from dfukit import device, ledger, pipeline, registry, report, rundir
+from dfukit import device, ledger, pipeline, registry, report, rundir, sums
 from dfukit.component import ImageSpec
 from dfukit.config import RunConfig, resolve
 from dfukit.images import load, read_split
@@ -15,7 +15,8 @@ from dfukit.images.decode import SIDE
 from dfukit.images.prepare import refuse_inside
 from dfukit.lift import experiment
 from dfukit.lift.folds import Real
-from dfukit.lift.sources import RETRAINED, RETRAINED_ON_GROUPS, Retrained, given, read_labelled
+from dfukit.lift.records import LiftDir
+from dfukit.lift.sources import Retrained, given, read_labelled
 from dfukit.lift.table import Lift
 from dfukit.pictures import image_spec, load_images
 from dfukit.progress import Progress, counter
@@ -27,10 +28,13 @@ def lift_run(run: RunDir, config: RunConfig, folder: Path, progress: Progress) -
 
     `config` is the run's, with what was changed for the experiment. It tests on all patients, the run's test part among
     them: the ledger counts that as a look. The report of the run is written anew with the answer.
-    Raises DataError where the pictures are no longer those of the run, and ConfigError where another command is at work
-    in the run's folder, if that is where the experiment lies.
+    Raises DataError where the pictures are no longer those of the run, and ConfigError for a folder among the pictures,
+    one that holds something else, and where another command is at work in it, or in the run's folder, if the experiment
+    lies there.
     """
-    with rundir.at_work(run) if folder.resolve() == run.lift.resolve() else nullcontext():
+    refuse_inside(folder, config.data)
+    own = folder.resolve() == run.lift.resolve()
+    with rundir.at_work(run) if own else nullcontext(), LiftDir(folder).at_work():
         return _lift_run(run, config, folder, progress)
 
 
@@ -41,12 +45,8 @@ def _lift_run(run: RunDir, config: RunConfig, folder: Path, progress: Progress) 
         progress.say(f"warning: {warning}")
     tested = [images.sha256[int(place)] for place in read_split(run.split, images).test]
     image = image_spec(config, images)
-    about = RETRAINED if images.patients_known else RETRAINED_ON_GROUPS
-    if config.gan.steps:
-        about += f"; it had {config.gan.steps:,} steps"
-    if different := changed(resolve(registry.load(), file=run.config), config):
-        about += f"; its settings are the run's, except {', '.join(different)}"
-    source = Retrained(config, images, image, compute, folder, progress, about)
+    different = changed(resolve(registry.load(), file=run.config), config)
+    source = Retrained(config, images, image, compute, folder, progress, different)
 
     def count_look(digest: str) -> Mapping[str, Any]:
         return ledger.record(run, tested, [digest], "lift").as_table()
@@ -54,6 +54,7 @@ def _lift_run(run: RunDir, config: RunConfig, folder: Path, progress: Progress) 
     real = Real.of(images, image.size)
     result = experiment.run(config, real, image, source, folder, compute, progress, count_look)
     if run.report.is_file() and folder.resolve() == run.lift.resolve():
+        sums.strike(run.path, (run.lift.name,))  # the sums take in what the experiment wrote
         pipeline.execute_report(run, report.is_shared(run), progress)
     return Lift(folder, result)
 
@@ -63,9 +64,14 @@ def lift_folders(config: RunConfig, synthetic: Path, vouched: bool, folder: Path
 
     `vouched`: the user says that its generator saw none of these real pictures.
     Raises DataError where the labels of the two sets are not the same by name, and ConfigError for a folder among the
-    real pictures.
+    real pictures, one that holds something else, and where another experiment is at work in it.
     """
     refuse_inside(folder, config.data)
+    with LiftDir(folder).at_work():
+        return _lift_folders(config, synthetic, vouched, folder, progress)
+
+
+def _lift_folders(config: RunConfig, synthetic: Path, vouched: bool, folder: Path, progress: Progress) -> Lift:
     compute = device.choose(config.run)
     images = load(config.data, counter(progress, "Reading pictures"), progress.say)
     for warning in images.check.warnings:

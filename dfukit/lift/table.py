@@ -8,6 +8,7 @@ from typing import Any
 
 from attrs import frozen
 
+from dfukit.lift.answer import ANSWERS
 from dfukit.lift.records import LiftDir
 
 NAMES = {"auroc": "AUROC", "recall": "recall", "log_loss": "log loss"}
@@ -40,13 +41,7 @@ class Lift:
             f"{of['patients']} {who}, {design['folds']} folds, {design['seeds']} seeds, {min(design['steps'])} "
             f"steps, classifier {design['classifier']}; the interval covers {of['covers']}",
         ]
-        if (needed := self.result["patients_needed"]) is not None:
-            lines.append(
-                f"about {needed} {who} would settle it (margin {design['margin']:g}), if the difference stays where "
-                "it is, and they and the seeds spread as these do"
-            )
-            if self.result["more_seeds_first"]:
-                lines.append("most of its width comes from the seeds: more of these (--seeds) come first")
+        lines += self._needed(who)
         lines += [f"the synthetic pictures: {design['generator']}", *self._look(), ""]
         lines.append(f"{'arm':28} {'AUROC':24} {recall:34} log loss")
         for arm, one in self.result["arms"].items():
@@ -59,6 +54,25 @@ class Lift:
             lines.append(f"{one['arm']} less {one['against']}{' (exploratory)' * one['exploratory']}: {told}")
         lines += ["", *self._labels(), f"{'all figures':28} {LiftDir(self.path).result}"]
         return "\n".join(lines)
+
+    def _needed(self, who: str) -> list[str]:
+        """What it would take to tell, where that cannot be told."""
+        if not undecided(self.result):
+            return []
+        needed, design = self.result["patients_needed"], self.result["design"]
+        if needed is None:
+            lines = [
+                f"with {design['seeds']} seeds no number of {who} would settle it (margin {design['margin']:g}), if "
+                "the difference stays where it is, and the seeds spread as these do: it takes more of these (--seeds)"
+            ]
+        else:
+            lines = [
+                f"about {needed} {who} would settle it (margin {design['margin']:g}), if the difference stays where "
+                "it is, and they and the seeds spread as these do"
+            ]
+        if self.result["more_seeds_first"]:
+            lines.append("most of its width comes from the seeds: more of these (--seeds) come first")
+        return lines
 
     def _look(self) -> list[str]:
         look = self.result["look"]
@@ -82,6 +96,11 @@ class Lift:
                 "out of the folds that test those patients"
             )
         return lines
+
+
+def undecided(result: Mapping[str, Any]) -> bool:
+    """Whether the interval of the answer leaves both open: a difference, and none that matters."""
+    return bool(result["answer"] == ANSWERS[3] and result["difference"]["interval"])
 
 
 def plain(figure: Mapping[str, Any]) -> str:

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from typing import Any
 
-DECODER = json.JSONDecoder(parse_constant=lambda name: None)
 LARGEST = 1e300
 """Beyond it, sums of a few numbers would not be finite."""
+
+
+def _finite(text: str) -> float | None:
+    return value if math.isfinite(value := float(text)) else None
+
+
+DECODER = json.JSONDecoder(parse_constant=_finite, parse_float=_finite)
 
 
 def from_json(line: str | bytes) -> Any:

@@ -69,6 +69,11 @@ class Pace:
         return max((median(gaps) for gaps in self._gaps.values() if gaps), default=0.0)
 
     @property
+    def known(self) -> bool:
+        """Whether it was seen how long either kind of event takes to come."""
+        return all(self._gaps.values())
+
+    @property
     def step_seconds(self) -> float | None:
         return median(self._step_seconds) if self._step_seconds else None
 

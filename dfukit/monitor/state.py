@@ -13,6 +13,7 @@ from typing import Any
 
 from attrs import define, field
 
+from dfukit import rundir
 from dfukit.errors import DataError
 from dfukit.monitor.events import from_json, number, text, whole
 from dfukit.monitor.tail import Tail
@@ -23,6 +24,8 @@ SILENCE = 60.0
 """Seconds without an event that mean nothing, however fast events came before."""
 USUAL_GAPS = 3
 """How many usual gaps between events a silence must last to mean something."""
+UNKNOWN = 900.0
+"""Seconds that mean nothing while it was not seen how long steps and evaluations take."""
 ENDS = {"scores": "trained", "report": "classified"}
 """What a silence means in the phases in which a run may end: after `dfukit train`, and after `dfukit classify`."""
 
@@ -60,7 +63,7 @@ class State:
     judged: bool = False
     """The classifiers of these events have been judged."""
     reported: bool = False
-    """The report holds all of these events, and the sums, which are written last, the report."""
+    """The report is there, and the sums, which are written last and are the first to go when a run is made anew."""
     stop_asked: bool = False
 
     def add(self, line: bytes) -> None:
@@ -132,8 +135,9 @@ class State:
             return "finished"
         if silence is None:
             return "waiting"
-        training = self.now_training or self.gan
-        if silence > max(SILENCE, USUAL_GAPS * training.pace.usual_gap):
+        pace = (self.now_training or self.gan).pace
+        nothing = SILENCE if pace.known or self.phase in ENDS else UNKNOWN
+        if silence > max(nothing, USUAL_GAPS * pace.usual_gap) and not rundir.taken(self.folder):
             return ENDS.get(self.phase, "silent")
         return "stopping" if self.stop_asked and self.phase == "gan" else "running"
 
@@ -208,10 +212,10 @@ class Monitor:
         state.config = self._table(folder.config, tomllib.loads) or {}
         state.training = self._table(folder.training, from_json)
         state.started, state.written = _modified(folder.config), _modified(folder.metrics)
-        last = state.written if state.last_event is None else state.last_event
+        # A file server may have a clock of its own, and a copied log is younger than its events.
+        last = min((when for when in (state.last_event, state.written) if when is not None), default=None)
         state.judged = _since(folder.classification, last)
-        ended = all(_since(path, last) for path in (folder.report, folder.sums))
-        state.reported = state.training is not None and ended
+        state.reported = state.training is not None and folder.report.is_file() and folder.sums.is_file()
         state.stop_asked = folder.stop.exists()
         gan = state.gan
         if gan.steps is None:

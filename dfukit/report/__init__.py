@@ -10,7 +10,7 @@ from dfukit.report.facts import read_facts
 from dfukit.report.privacy import Redaction
 from dfukit.rundir import RunDir
 
-__all__ = ["is_shared", "render", "write"]
+__all__ = ["is_shared", "put", "render", "write"]
 
 
 def write(folder: RunDir, config: RunConfig, images: ImageSet, split: Split, share: bool) -> None:
@@ -19,7 +19,11 @@ def write(folder: RunDir, config: RunConfig, images: ImageSet, split: Split, sha
     What a step did not write is named on the page as missing. `share` leaves out real pixels, file names, paths,
     patients and the host; the model card never holds any. Raises DataError for a file of the run that cannot be read.
     """
-    html, card = render(folder, config, images, split, share)
+    put(folder, *render(folder, config, images, split, share))
+
+
+def put(folder: RunDir, html: str, card: str) -> None:
+    """Write what `render` gave."""
     rundir.write_text(folder.report, html)
     rundir.write_text(folder.model_card, card)
 
@@ -29,9 +33,14 @@ def is_shared(folder: RunDir) -> bool:
     return folder.report.is_file() and page.SHARED in folder.report.read_text("utf-8")
 
 
-def render(folder: RunDir, config: RunConfig, images: ImageSet, split: Split, share: bool) -> tuple[str, str]:
-    """The report as HTML and the model card as Markdown, as `write` writes them, for another place."""
+def render(
+    folder: RunDir, config: RunConfig, images: ImageSet, split: Split, share: bool, classifier: bool = True
+) -> tuple[str, str]:
+    """The report as HTML and the model card as Markdown, as `write` writes them, for another place.
+
+    Where that place goes without the classifier's weights, the card offers none.
+    """
     facts = read_facts(folder, images)
     private = Redaction.of_run(folder, config, images)
     html = page.report(folder, config, images, split, facts, private, share)
-    return html, page.model_card(folder, config, images, split, facts, private)
+    return html, page.model_card(folder, config, images, split, facts, private, classifier)

@@ -66,19 +66,13 @@ def read_lift(table: Table | None, who: str, share: bool, clean: Callable[[str],
     if table is None:
         return None
     design, of = table["design"], table["difference"]
-    needed = table["patients_needed"]
     margin = f"{design['margin']:g}"
     kind, sentence = SENTENCES.get(
         str(table["answer"]), ("none", f"No difference of AUROC larger than {margin}, on other patients.")
     )
     detail = f"AUROC {_difference(of).value} ({_difference(of).interval}), {plural(of['patients'], who)}"
-    if needed is not None:
-        detail += (
-            f"; about {plural(needed, who)} would settle it (margin {margin}), if the difference stays, and they and "
-            "the seeds spread as these do"
-        )
-        if table["more_seeds_first"]:
-            detail += "; most of its width comes from the seeds, of which more come first"
+    if kind == "open" and of["interval"]:
+        detail += _needed(table, who)
     return Lift(
         verdict=Verdict(kind, sentence, f"{detail}."),
         about=(
@@ -102,6 +96,24 @@ def read_lift(table: Table | None, who: str, share: bool, clean: Callable[[str],
         if share
         else [f"{one['path']}: looks like {one['looks_like']}" for one in table["labels"]["real"]["pictures"][:LISTED]],
     )
+
+
+def _needed(table: Table, who: str) -> str:
+    """What it would take to tell."""
+    design, needed = table["design"], table["patients_needed"]
+    margin = f"{design['margin']:g}"
+    if needed is None:
+        told = (
+            f"; with {plural(design['seeds'], 'seed')} no number of {who}s would settle it (margin {margin}), if the "
+            "difference stays, and the seeds spread as these do: it takes more of these"
+        )
+    else:
+        told = (
+            f"; about {plural(needed, who)} would settle it (margin {margin}), if the difference stays, and they and "
+            "the seeds spread as these do"
+        )
+    more_seeds = "; most of its width comes from the seeds, of which more come first"
+    return told + more_seeds * bool(table["more_seeds_first"])
 
 
 def _labels(table: Table) -> list[str]:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 from attrs import frozen
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
+from jinja2 import Environment, PackageLoader, StrictUndefined, pass_context
+from jinja2.runtime import Context
+from markupsafe import Markup, escape
 
 from dfukit import registry
 from dfukit import settings as s
@@ -64,9 +66,9 @@ def report(
     steps = pictures.grid_steps(folder)
     step = kept if kept in steps else steps[-1] if steps else 0
     clean = private.free_text if share else str
-    environment = _environment(private.text if share else str, html=True)
-    return environment.get_template("report.html.j2").render(
+    return _environment(html=True).get_template("report.html.j2").render(
         _common(config, images, split, facts, read_marks(folder, facts), clean),
+        clean=private.text if share else str,
         title=config.report.title or (_models(config, facts) if share else folder.name),
         share=share,
         shared_mark=SHARED,
@@ -92,13 +94,23 @@ def report(
 
 
 def model_card(
-    folder: RunDir, config: RunConfig, images: ImageSet, split: Split, facts: Facts, private: Redaction
+    folder: RunDir,
+    config: RunConfig,
+    images: ImageSet,
+    split: Split,
+    facts: Facts,
+    private: Redaction,
+    classifier: bool,
 ) -> str:
-    """The model card as Markdown text: no path, file name, patient or host in it."""
-    environment = _environment(private.text, html=False)
+    """The model card as Markdown text: no path, file name, patient or host in it, but what the licence says.
+
+    `classifier`: the weights of the classifier lie beside it.
+    """
     common = _common(config, images, split, facts, read_marks(folder, facts), private.free_text)
     clinic = read_clinic(facts, "patient" if images.patients_known else "group", share=True)
-    return environment.get_template("model_card.md.j2").render(common, clinic=clinic, size=config.gan.size)
+    return _environment(html=False).get_template("model_card.md.j2").render(
+        common, clean=private.text, clinic=clinic, size=config.gan.size, classifier=classifier
+    )
 
 
 def _common(
@@ -206,6 +218,8 @@ def _settings(config: RunConfig, share: bool) -> list[tuple[str, str, str]]:
             name = f"{section}.{key}"
             hidden = share and bool(value) and (name in PRIVATE_SETTINGS or _may_be_a_path(value))
             shown = LEFT_OUT if hidden else ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+            if name == "report.licence":  # words for the public: as they were given
+                shown = escape(value)
             origin = config.origins.get(name, "default")
             told = not share or origin.startswith(PUBLIC_ORIGINS)
             rows.append((name, shown, origin if told else "configuration file"))
@@ -233,15 +247,15 @@ def _flat(table: Table) -> list[tuple[str, str]]:
     return rows
 
 
-def _environment(clean: Callable[[str], str], html: bool) -> Environment:
-    """Templates whose every text goes through `clean` on its way to the page."""
+@functools.cache  # compiling the templates takes longer than filling them
+def _environment(html: bool) -> Environment:
+    """Templates whose every text goes on its way to the page through the `clean` that they are rendered with."""
 
-    def finalize(value: Any) -> Any:
-        return (
-            clean(value)
-            if isinstance(value, str) and not isinstance(value, Markup) and not _is_picture(value)
-            else value
-        )
+    @pass_context
+    def finalize(context: Context, value: Any) -> Any:
+        if isinstance(value, str) and not isinstance(value, Markup) and not _is_picture(value):
+            return context["clean"](value)
+        return value
 
     environment = Environment(
         loader=PackageLoader("dfukit.report", "."),

@@ -59,6 +59,8 @@ class Bench:
         except Exception as error:
             return self._not_extracted(task, part, error)
         trial = Trial(task, real, fake, self._seed(task, part), self.failed)
+        # An audit compares each picture with each: of thousands that takes many minutes.
+        self._progress.say(f"{task.chosen.name}: comparing {fake.n} synthetic pictures with {real.n} real ones")
         trial.whole()
         return trial.entries((self._views.names(part), self._views.names(SYNTHETIC)))
 

@@ -29,20 +29,24 @@ def choose_extractor(registry: Registry, name: str, settings: Settings) -> tuple
     """The extractor of that name, or for `auto` inception where its weights are stored, else one without a download.
 
     Comes back with the name of the extractor that was taken and a line for the log. Raises ConfigError for an unknown
-    name.
+    name, and WeightsError or PluginError where the one that was named cannot be had.
     """
-    reason = ""
-    if name == "auto":
-        name = BEST
-        if pretrained.default_store().stored(BEST) is None:
-            name, reason = NO_DOWNLOAD, f" (the Inception weights are not here: dfukit weights get {BEST})"
+    if name != "auto":
+        return _told(name, build_extractor(registry, name, settings))
+    if pretrained.default_store().stored(BEST) is None:
+        return without_download(registry, settings, f"the Inception weights are not here: dfukit weights get {BEST}")
     try:
-        extractor = build_extractor(registry, name, settings)
+        return _told(BEST, build_extractor(registry, BEST, settings))
     except (WeightsError, PluginError) as error:
-        if name == NO_DOWNLOAD:
-            raise
-        name, reason = NO_DOWNLOAD, f" ({name} cannot be had: {error})"
-        extractor = build_extractor(registry, name, settings)
+        return without_download(registry, settings, f"{BEST} cannot be had: {error}")
+
+
+def without_download(registry: Registry, settings: Settings, reason: str) -> tuple[str, Extractor, str]:
+    """The extractor that can always be had, as `choose_extractor` returns it, and in the line why it was taken."""
+    return _told(NO_DOWNLOAD, build_extractor(registry, NO_DOWNLOAD, settings), f" ({reason})")
+
+
+def _told(name: str, extractor: Extractor, reason: str = "") -> tuple[str, Extractor, str]:
     return name, extractor, f"extractor {name}: {extractor.source}{reason}"
 
 
@@ -97,7 +101,11 @@ class Extractors:
 
     def _default(self) -> str:
         if not self._chosen:
-            self._chosen, extractor, line = choose_extractor(self._registry, self._name, self._settings)
+            try:
+                self._chosen, extractor, line = choose_extractor(self._registry, self._name, self._settings)
+            except (WeightsError, PluginError) as error:  # figures that name another one are better than none
+                reason = f"{self._name} cannot be had: {error}"
+                self._chosen, extractor, line = without_download(self._registry, self._settings, reason)
             self._built.setdefault(self._chosen, extractor)
             self._progress.say(line)
         return self._chosen

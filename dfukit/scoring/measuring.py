@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from attrs import frozen
 
 from dfukit.progress import Progress
+from dfukit.release import AUDIT
 from dfukit.scoring.bench import Bench, Entries
 from dfukit.scoring.entries import Entry, without
 from dfukit.scoring.plan import Reads, Task
@@ -62,16 +63,19 @@ def measure(tasks: Sequence[Task], views: Views, progress: Progress) -> Measured
 
 def _keyed(figures: Sequence[_Figure], failed: Callable[[str], None]) -> dict[str, Entry]:
     """Entries by their keys in scores.json. Of two metrics that give the same key, the one that is called so has it, or
-    else the first; the other's figure is an entry that failed."""
+    else the first; the other's figure is an entry that failed. The key of the audit, which a run scores apart, is that
+    of no other metric."""
     owners: dict[str, Task] = {}
     for figure in sorted(figures, key=lambda figure: figure.name != figure.task.chosen.name):
-        owners.setdefault(figure.key, figure.task)
+        if figure.key != AUDIT or figure.task.chosen.name == AUDIT:
+            owners.setdefault(figure.key, figure.task)
     scores: dict[str, Entry] = {}
     for figure in figures:
-        chosen, owner = figure.task.chosen, owners[figure.key].chosen
-        if chosen.name == owner.name:
+        chosen, task = figure.task.chosen, owners.get(figure.key)
+        if task is not None and chosen.name == task.chosen.name:
             scores[figure.key] = figure.entry
             continue
+        owner = task.chosen if task else "the audit for copies"
         reason = f"{chosen} gives the figure {figure.name}, which is that of {owner}"
         failed(reason)
         real, fake = figure.entry["n"]

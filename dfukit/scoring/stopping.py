@@ -17,9 +17,12 @@ from dfukit.device import Compute
 from dfukit.interfaces import Extractor, Metric, Step, View
 from dfukit.portions import Portions
 from dfukit.progress import Progress
-from dfukit.rows import Pixels
+from dfukit.rows import Pixels, Rows
 from dfukit.scoring.extraction import BATCH, BEST, choose_extractor, extract
 from dfukit.world import ALONE, World
+
+PICTURES = 2000
+"""Validation pictures that a distance looks at, at most: more say little more, and take minutes to extract."""
 
 
 class StoppingDistance:
@@ -85,15 +88,22 @@ def stopping_distance(
 ) -> StoppingDistance:
     """The stopping distance to the validation pictures uint8 [N, S, S, 3], of the patients `groups` [N].
 
-    FID where `gan.extractor` asks for inception and it can be had, else the unbiased kernel distance on whatever
-    extractor is at hand, said in the log. Several processes share the extraction. bfloat16 is allowed here: no
-    reported score is made with it.
+    Of many pictures, 2,000 are drawn by the seed.
+
+    FID where `gan.extractor` asks for inception, else the unbiased kernel distance on the extractor that it names, or
+    for `auto` on whatever is at hand, said in the log. Several processes share the extraction. bfloat16 is allowed
+    here: no reported score is made with it. Raises what `choose_extractor` does.
     """
     registry = registries.load()
     asked = config.gan.extractor
     name, extractor, line = choose_extractor(registry, asked, config.extractors)
-    chosen = registry.choose("metric", "fid" if asked == name == BEST else "kd", {})
+    chosen = registry.choose("metric", "fid" if asked == BEST else "kd", {})
     step = Step(config.run.seed, 0)
+    if (n := len(validation)) > PICTURES:
+        rng = np.random.default_rng(step.seed_of("validation pictures of the stopping distance"))
+        drawn = np.sort(rng.choice(n, PICTURES, replace=False))
+        validation, groups = Rows(validation, drawn), None if groups is None else groups[drawn]
     distance = StoppingDistance(chosen, name, extractor, validation, compute, step, world, progress.say, groups)
-    progress.say(f"stopping distance: {distance.name} to {len(validation)} validation pictures; {line}")
+    of = "" if len(validation) == n else f" of {n}"
+    progress.say(f"stopping distance: {distance.name} to {len(validation)}{of} validation pictures; {line}")
     return distance

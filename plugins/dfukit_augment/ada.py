@@ -27,8 +27,12 @@ class Ada(Augmentation):
     After each critic step p moves by n / ramp, up where r_t is above its target and down where it is below, n being the
     pictures of the batch and r_t the mean sign of the scores of real pictures: 0 where the critic knows nothing, 1
     where it knows all of them. Scores are counted from the middle between the means of real and fake ones, because
-    those of Wasserstein and relativistic losses have no zero. The luma flip, hue changes and filters of the paper are
-    left out: they change what a wound is.
+    those of Wasserstein and relativistic losses have no zero.
+
+    Of the paper's changes the luma flip, hues and filters are left out, as they change what a wound is, and so are
+    uneven zoom, shifts by whole pixels, noise and squares. How far the others go is drawn evenly within bounds, where
+    the paper draws zoom, shifts and colours from normal distributions. And p has a bound, `highest`, and is moved after
+    each critic step in the place of every fourth.
     """
 
     adapts: ClassVar[bool] = True

@@ -12,6 +12,8 @@ SHIFTS_ALONE = {"brightness": 0.0, "saturation": 0.0, "contrast": 0.0, "cutout":
 """What is left of `diffaugment`: colours leak into what this generator makes, and colours and squares
 together slow it (docs/studies.md)."""
 SIZES = (16, 32, 64, 128, 256, 512)
+LEAST_SHARE = 0.01
+"""Of the scores of the grain: the others are repeated until those have their share, which takes memory."""
 
 
 def _check_size(size: int) -> None:
@@ -21,7 +23,7 @@ def _check_size(size: int) -> None:
 
 @frozen
 class FastGeneratorSettings:
-    latent_size: int = whole(256, "length of the noise vector", low=1, high=4096)
+    latent_size: int = whole(256, "length of the noise vector", low=16, high=4096)
     width: int = whole(
         32, "channels of the 128x128 map, 64 in the paper; the 4x4 map has 16 times as many", low=8, high=512
     )
@@ -39,13 +41,22 @@ class FastGeneratorSettings:
 @frozen
 class FastCriticSettings:
     width: int = whole(
-        256, "channels of the 4x4 map, 512 in the paper; each map twice as wide has half as many", low=32, high=4096
+        256,
+        "channels of the 4x4 map; each map twice as wide has half as many, at 1024 those of the authors' critic",
+        low=32,
+        high=4096,
     )
     scored_map: int = whole(
-        8, "width of the map that is scored window by window, 4x4 each; 4 makes one score of it", low=4, high=64
+        8,
+        "width of the map that is scored window by window, 4x4 each, 8 as the authors'; 4 makes one score of it",
+        low=4,
+        high=64,
     )
     fine_share: float = real(
-        0.0, "about which share of the scores is of the grain, in windows of 22 pixels; 0: none", low=0.0, high=0.9
+        0.0,
+        f"about which share of the scores is of the grain, in windows of 22 pixels, at least {LEAST_SHARE}; 0: none",
+        low=0.0,
+        high=0.9,
     )
     reconstruction: float = real(1.0, "weight of the task to reconstruct real pictures; 0: none", low=0.0, high=1e6)
 
@@ -54,6 +65,8 @@ class FastCriticSettings:
         widths = [width for width in (4, 8, 16, 32, 64) if width < size]
         if self.scored_map not in widths:
             raise ConfigError(f"critic.scored_map must be one of {', '.join(map(str, widths))}, got {self.scored_map}")
+        if 0 < self.fine_share < LEAST_SHARE:
+            raise ConfigError(f"critic.fine_share must be 0 or at least {LEAST_SHARE}, got {self.fine_share}")
         # Its decoders halve their channels each time that they double the width.
         multiple = min(size // 4, 32)
         if self.reconstruction and self.width % multiple:
@@ -90,6 +103,7 @@ def generators() -> list[Component]:
                     "beta2": 0.999,
                     "ema": 0.999,
                     "flips": True,
+                    "patience": 0,  # its rates fall until the last step, which it therefore has to reach
                 },
             },
             citation=FASTGAN,

@@ -19,7 +19,7 @@ CHANNELS = {4: 16, 8: 8, 16: 4, 32: 2, 64: 2, 128: 1, 256: 0.5, 512: 0.25}
 GATED = 16
 """How many times as wide the map is that a map gates."""
 FIXED = 16
-"""Fixed maps of noise of which a latent mixes its own; a shorter latent mixes as many as it is long."""
+"""Fixed maps of noise of which a latent mixes its own, by its first numbers: it has at least as many."""
 
 
 class FastGenerator(Generator):
@@ -42,13 +42,12 @@ class FastGenerator(Generator):
         self.norm = ClassBatchNorm2d(2 * channels[FIRST], classes)
         self.glu = GLU()
         self.blocks, self.gates = nn.ModuleDict(), nn.ModuleDict()
-        fixed = min(FIXED, settings.latent_size)
         for place, side in enumerate(list(channels)[1:]):
             sides = channels[side // 2], channels[side]
             self.blocks[str(side)] = (
-                Double(*sides, classes, settings.grain, side, fixed)
+                Double(*sides, classes, settings.grain, side)
                 if place % 2
-                else Single(*sides, classes, settings.grain, side, fixed)
+                else Single(*sides, classes, settings.grain, side)
             )
             if side // GATED >= FIRST:
                 self.gates[str(side)] = Gate(channels[side // GATED], channels[side])
@@ -76,10 +75,10 @@ class FastGenerator(Generator):
 class Single(nn.Module):
     """Doubles the width with one convolution: upsampling, convolution, noise, batch norm, GLU."""
 
-    def __init__(self, inputs: int, outputs: int, classes: int, grain: float, side: int, fixed: int) -> None:
+    def __init__(self, inputs: int, outputs: int, classes: int, grain: float, side: int) -> None:
         super().__init__()
         self.convolution = UpConv2d(inputs, 2 * outputs, grain)
-        self.noise = Noise(side, fixed, seed=2 * side)
+        self.noise = Noise(side, seed=2 * side)
         self.norm = ClassBatchNorm2d(2 * outputs, classes)
         self.glu = GLU()
 
@@ -91,13 +90,13 @@ class Single(nn.Module):
 class Double(nn.Module):
     """Doubles the width with two convolutions, noise after each."""
 
-    def __init__(self, inputs: int, outputs: int, classes: int, grain: float, side: int, fixed: int) -> None:
+    def __init__(self, inputs: int, outputs: int, classes: int, grain: float, side: int) -> None:
         super().__init__()
         self.convolution = UpConv2d(inputs, 2 * outputs, grain)
-        self.noise = Noise(side, fixed, seed=2 * side)
+        self.noise = Noise(side, seed=2 * side)
         self.norm = ClassBatchNorm2d(2 * outputs, classes)
         self.second = Conv2d(outputs, 2 * outputs, grain)
-        self.second_noise = Noise(side, fixed, seed=2 * side + 1)
+        self.second_noise = Noise(side, seed=2 * side + 1)
         self.second_norm = ClassBatchNorm2d(2 * outputs, classes)
         self.glu = GLU()
 
@@ -116,16 +115,16 @@ class Noise(nn.Module):
     """
 
     fixed: Tensor
-    """[fixed, side, side], standard normal."""
+    """[FIXED, side, side], standard normal."""
 
-    def __init__(self, side: int, fixed: int, seed: int) -> None:
+    def __init__(self, side: int, seed: int) -> None:
         super().__init__()
         self.scale = nn.Parameter(torch.zeros(()))
-        maps = torch.randn(fixed, side, side, generator=torch.Generator().manual_seed(seed))
+        maps = torch.randn(FIXED, side, side, generator=torch.Generator().manual_seed(seed))
         self.register_buffer("fixed", maps, persistent=False)
 
     def forward(self, maps: Tensor, mixture: Tensor) -> Tensor:
-        """Maps [N, C, side, side], with a unit vector [N, fixed] for each."""
+        """Maps [N, C, side, side], with a unit vector [N, FIXED] for each."""
         if self.training:
             noise = torch.randn(len(maps), 1, *maps.shape[2:], dtype=maps.dtype, device=maps.device)
         else:

@@ -22,7 +22,8 @@ TORCH_FIDELITY_SEED = 2020
 
 def polynomial_kernel(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """(x·y / D + 1)³ of features [N, D] and [M, D]."""
-    return np.asarray((x @ y.T / x.shape[1] + 1.0) ** 3)
+    inner = x @ y.T / x.shape[1] + 1.0
+    return np.asarray(inner * inner * inner)  # a power takes several times as long as two products
 
 
 def kernel_distance(real: np.ndarray, fake: np.ndarray) -> float:

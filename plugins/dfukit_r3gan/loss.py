@@ -18,7 +18,9 @@ class Relativistic(Loss):
     generator (Huang et al. 2024).
 
     R1 = E[|grad D(real)|^2] and R2 = E[|grad D(fake)|^2], by the pictures before augmentation. Real and fake are
-    compared in pairs of one class.
+    compared in pairs of one class. Gamma falls evenly, where the authors' falls by a cosine. So do their learning
+    rates, from 2e-4 to 5e-5, while beta2 rises from 0.9 to 0.99: here rates are those of `gan.lr_schedule`, and beta2
+    stays. Their networks are not among the components.
     """
 
     per_picture: ClassVar[bool] = True
@@ -31,28 +33,17 @@ class Relativistic(Loss):
     def critic(self, critic: Scorer, batch: Batch, step: Step) -> dict[str, Tensor]:
         # One pass for real and fake together: fewer, larger products.
         pictures = torch.cat([batch.real, batch.fake]).requires_grad_()
-        scores = _scored(critic(pictures, torch.cat([batch.label, batch.label])))
+        scores = of_pictures(critic(pictures, torch.cat([batch.label, batch.label])))
         real, fake = scores.chunk(2)
         # No score depends on another picture, so that the gradient of their sum holds that of each.
         (gradient,) = torch.autograd.grad(scores.sum(), pictures, create_graph=True)
-        # In bfloat16 the sum of 49,152 squares keeps two digits.
-        r1, r2 = _exact(gradient).square().flatten(1).sum(1).view(2, -1).mean(1)
+        r1, r2 = gradient.square().flatten(1).sum(1).view(2, -1).mean(1)
         gamma = self.first + (self.last - self.first) * step.progress
         loss = softplus(fake - real).mean() + gamma / 2 * (r1 + r2)
         return {"loss": loss, "real": real, "fake": fake, "r1": r1, "r2": r2}
 
     def generator(self, critic: Scorer, batch: Batch, step: Step) -> dict[str, Tensor]:
         with torch.no_grad():
-            real = _scored(critic(batch.real, batch.label))
-        fake = _scored(critic(batch.fake, batch.label))
+            real = of_pictures(critic(batch.real, batch.label))
+        fake = of_pictures(critic(batch.fake, batch.label))
         return {"loss": softplus(real - fake).mean(), "real": real, "fake": fake}
-
-
-def _exact(numbers: Tensor) -> Tensor:
-    """In float32, or the higher precision that they have."""
-    return numbers.to(torch.promote_types(numbers.dtype, torch.float32))
-
-
-def _scored(scores: Tensor) -> Tensor:
-    """Scores of pictures, exact."""
-    return of_pictures(_exact(scores))

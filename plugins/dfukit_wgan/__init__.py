@@ -11,7 +11,7 @@ PROJECTION = "Miyato and Koyama, cGANs with Projection Discriminator, ICLR 2018"
 def check_size(size: int, smallest: int) -> None:
     """Raise ConfigError for a picture width that is not `smallest` times a power of two."""
     if size < smallest or size % smallest or (size // smallest) & (size // smallest - 1):
-        sizes = ", ".join(str(smallest << doubling) for doubling in range(6))
+        sizes = ", ".join(str(smallest << doubling) for doubling in range(7))
         raise ConfigError(f"gan.size must be one of {sizes}, got {size}")
 
 

@@ -24,14 +24,14 @@ class WassersteinGradientPenalty(Loss):
 
     def critic(self, critic: Scorer, batch: Batch, step: Step) -> dict[str, Tensor]:
         # One pass for real and fake together: fewer, larger products.
-        scores = _scored(critic(torch.cat([batch.real, batch.fake]), torch.cat([batch.label, batch.label])))
+        scores = of_pictures(critic(torch.cat([batch.real, batch.fake]), torch.cat([batch.label, batch.label])))
         real, fake = scores.chunk(2)
         penalty = self.penalty(critic, batch, step)
         loss = fake.mean() - real.mean() + self.weight * penalty
         return {"loss": loss, "real": real, "fake": fake, "penalty": penalty}
 
     def generator(self, critic: Scorer, batch: Batch, step: Step) -> dict[str, Tensor]:
-        fake = _scored(critic(batch.fake, batch.label))
+        fake = of_pictures(critic(batch.fake, batch.label))
         return {"loss": -fake.mean(), "fake": fake}
 
     def penalty(self, critic: Scorer, batch: Batch, step: Step) -> Tensor:
@@ -39,16 +39,5 @@ class WassersteinGradientPenalty(Loss):
         share = step.uniform("penalty", len(batch.real), 1, 1, 1).to(batch.real)
         mix = torch.lerp(batch.fake, batch.real, share).requires_grad_()
         (gradient,) = torch.autograd.grad(of_pictures(critic(mix, batch.label)).sum(), mix, create_graph=True)
-        # In bfloat16 the norm of 49,152 numbers keeps two digits.
-        norm = _exact(gradient).flatten(1).norm(dim=1)
+        norm = gradient.flatten(1).norm(dim=1)
         return (norm - 1).square().mean()
-
-
-def _exact(numbers: Tensor) -> Tensor:
-    """In float32, or the higher precision that they have."""
-    return numbers.to(torch.promote_types(numbers.dtype, torch.float32))
-
-
-def _scored(scores: Tensor) -> Tensor:
-    """Scores of pictures, exact."""
-    return of_pictures(_exact(scores))

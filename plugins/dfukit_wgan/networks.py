@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from dfukit import ImageSpec
+from dfukit import ImageSpec, hardware
 from dfukit.interfaces import Critic, Generator
 from dfukit_wgan import ConvCriticSettings, LstmGeneratorSettings
 from dfukit_wgan.lean import LeanConv2d, LeanLeakyReLU
@@ -34,6 +34,7 @@ class LstmGenerator(Generator):
         self.recurrent = settings.unroll != "none"
         # The dropout of cuDNN's LSTM cannot be captured.
         self.capturable = not (self.recurrent and self.layers > 1 and settings.dropout > 0)
+        self.cpu_bf16 = hardware.cpu_bf16()
         if self.recurrent:
             self.position = nn.Embedding(cells if settings.unroll == "cells" else 1, settings.embedding)
         self.label = nn.Embedding(len(image.classes), settings.embedding)
@@ -72,7 +73,12 @@ class LstmGenerator(Generator):
             dim=2,
         )
         state = self.state(latent).view(n, 2, self.layers, self.hidden).permute(1, 2, 0, 3).contiguous()
-        outputs: Tensor = self.lstm(inputs, (state[0], state[1]))[0]
+        if latent.device.type == "cpu" and not self.cpu_bf16:
+            # oneDNN has no bfloat16 LSTM for such a CPU.
+            with torch.autocast("cpu", enabled=False):
+                outputs: Tensor = self.lstm(inputs.float(), (state[0].float(), state[1].float()))[0]
+        else:
+            outputs = self.lstm(inputs, (state[0], state[1]))[0]
         return outputs
 
 

@@ -71,7 +71,7 @@ def classifiers() -> list[Component]:
 
 @hookimpl
 def losses() -> list[Component]:
-    return toys("loss", "sound", "backwards", "vector", "meddles", "counts", "one_place", "penalises")
+    return toys("loss", "sound", "backwards", "vector", "meddles", "counts", "one_place", "penalises", "mistakes")
 
 
 @hookimpl
@@ -88,4 +88,4 @@ def extractors() -> list[Component]:
 @hookimpl
 def augmentations() -> list[Component]:
     names = ("sound", "leaves_range", "alike", "unrepeatable", "blocks_gradient", "admits_no_gradient", "counts")
-    return toys("augmentation", *names, "adapts", "forgets", "adapts_unsaid", "ends")
+    return toys("augmentation", *names, "once_only", "adapts", "adapts_too_far", "forgets", "adapts_unsaid", "ends")

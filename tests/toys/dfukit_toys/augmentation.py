@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from dfukit import ImageSpec
 from dfukit.interfaces import Augmentation, Step
@@ -47,6 +49,25 @@ class AdmitsNoGradient(BlocksGradient):
     differentiable = False
 
 
+class _Darkened(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, images: Tensor, share: Tensor) -> Tensor:
+        ctx.save_for_backward(share)
+        return images * share
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> Any:
+        (share,) = ctx.saved_tensors
+        return gradient * share, None
+
+
+class OnceOnly(Sound):
+    def forward(self, images: Tensor, params: Tensor) -> Tensor:
+        changed: Tensor = _Darkened.apply(images, params.to(images.device))
+        return changed
+
+
 class Counts(Sound):
     capturable = True
 
@@ -74,6 +95,13 @@ class Adapts(Sound):
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
         self.darker = state["darker"]
+
+
+class AdaptsTooFar(Adapts):
+    """In range until the critic overfits."""
+
+    def forward(self, images: Tensor, params: Tensor) -> Tensor:
+        return super().forward(images, params) - self.darker.to(images.device)
 
 
 class Forgets(Adapts):

@@ -33,6 +33,13 @@ class Backwards(Sound):
         return {"loss": critic(batch.fake, batch.label).mean()}
 
 
+class Mistakes(Sound):
+    """Trains the generator on real pictures."""
+
+    def generator(self, critic: Scorer, batch: Batch, step: Step) -> dict[str, Tensor]:
+        return {"loss": softplus(-critic(batch.real.clone().requires_grad_(), batch.label)).mean()}
+
+
 class Vector(Sound):
     def generator(self, critic: Scorer, batch: Batch, step: Step) -> dict[str, Tensor]:
         return {"loss": softplus(-critic(batch.fake, batch.label))}
