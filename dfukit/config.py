@@ -39,6 +39,22 @@ SLOTS: dict[str, tuple[str, str]] = {
 }
 SUGGESTING = ("generator", "critic", "loss", "augmentation", "classifier")
 """Slots whose components suggest something; what the first suggests counts most."""
+OPTIONS = {
+    "data": "data.path",
+    "generator": "generator.name",
+    "critic": "critic.name",
+    "loss": "loss.name",
+    "classifier": "classifier.name",
+    "augmentation": "augmentation.name",
+    "metric": "score.metrics",
+    "positive": "data.positive",
+    "patients": "data.patients",
+    "patient_pattern": "data.patient_pattern",
+    "device": "run.device",
+    "precision": "run.precision",
+    "seed": "run.seed",
+}
+"""A named option, of the command line and from Python, and the setting that it stands for."""
 PRESETS = ("smoke", "demo", "standard", "reference")
 
 

@@ -87,21 +87,21 @@ def run(
     such as "30m". Raises the errors of dfukit.errors; Interrupted says how to go on.
     """
     named = {
-        "data.path": str(data),
-        "data.positive": positive,
-        "data.patients": str(patients),
-        "data.patient_pattern": patient_pattern,
-        "generator.name": generator,
-        "critic.name": critic,
-        "loss.name": loss,
-        "classifier.name": classifier,
-        "augmentation.name": augmentation,
-        "score.metrics": list(metrics),
-        "run.device": device,
-        "run.precision": precision,
-        "run.seed": seed,
+        "data": str(data),
+        "positive": positive,
+        "patients": str(patients),
+        "patient_pattern": patient_pattern,
+        "generator": generator,
+        "critic": critic,
+        "loss": loss,
+        "classifier": classifier,
+        "augmentation": augmentation,
+        "metric": list(metrics),
+        "device": device,
+        "precision": precision,
+        "seed": seed,
     }
-    given = {key: value for key, value in named.items() if value not in ("", None, [])}
+    given = {configuration.OPTIONS[name]: value for name, value in named.items() if value not in ("", None, [])}
     if resume:
         others = {"preset": preset, "settings": settings, "config": config, "name": name}
         configuration.refuse_with_resume([*given, *(key for key, value in others.items() if value)])

@@ -17,20 +17,23 @@ REVISION = "0123456789abcdef0123456789abcdef01234567"
 
 @contextmanager
 def serving(repository: str, content: bytes, sent: int | None = None) -> Iterator[str]:
-    """The address of a hub that answers for one repository's model.safetensors, with as many bytes of it as are told."""
+    """The address of a hub that answers for one repository's model.safetensors, and sends so many bytes of it or all."""
 
     class Handler(BaseHTTPRequestHandler):
-        def do_HEAD(self) -> None:
+        def head(self, length: int) -> None:
             found = self.path == f"/{repository}/resolve/main/model.safetensors"
             self.send_response(200 if found else 404)
             if found:
                 self.send_header("ETag", f'"{hashlib.sha256(content).hexdigest()}"')
                 self.send_header("X-Repo-Commit", REVISION)
-            self.send_header("Content-Length", str(len(content)) if found else "0")
+            self.send_header("Content-Length", str(length) if found else "0")
             self.end_headers()
 
+        def do_HEAD(self) -> None:
+            self.head(len(content))
+
         def do_GET(self) -> None:
-            self.do_HEAD()
+            self.head(len(content[:sent]))
             self.wfile.write(content[:sent])
 
         def log_message(self, format: str, *args: object) -> None:

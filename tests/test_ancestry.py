@@ -25,13 +25,22 @@ from dfukit.sample import Samples
 SMALL = {"gan.size": 32, "score.metrics": ["copies"], "release.min_nearest_ratio": 0.0, "metric.copies.planted": 10}
 
 
-@pytest.fixture(autouse=True)
-def folders(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two folders of photographs, `old` and `new`, that have no picture in common."""
+    folder = tmp_path_factory.mktemp("drawn")
+    for seed, name in enumerate(("old", "new")):
+        phantom.write_folder(folder / name, 16, 2, seed, 64)
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def folders(drawn: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Copies of them that a test may change."""
     monkeypatch.setenv("DFUKIT_CACHE_DIR", str(tmp_path / "cache"))
     monkeypatch.setenv("DFUKIT_OFFLINE", "1")
-    for seed, name in enumerate(("old", "new")):
-        phantom.write_folder(tmp_path / name, 16, 2, seed, 64)
+    for name in ("old", "new"):
+        shutil.copytree(drawn / name, tmp_path / name)
 
 
 def configured(data: Path, **settings: Any) -> RunConfig:

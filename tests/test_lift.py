@@ -529,9 +529,9 @@ def test_a_synthetic_copy_of_photographs_of_two_patients_is_kept_where_both_are_
 
 
 @pytest.fixture
-def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RunDir:
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fresh_cache: Callable[..., Path]) -> RunDir:
     """A run folder on the phantom set, as far as an experiment needs one."""
-    monkeypatch.setenv("DFUKIT_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.setenv("DFUKIT_CACHE_DIR", str(fresh_cache(tmp_path / "cache")))
     monkeypatch.chdir(tmp_path)
     resolved = settings(**{"lift.seeds": 1, "lift.steps": 2, "lift.bootstrap": 100, "lift.training_share": 1.0})
     resolved = evolve(resolved, classifier=registry.load().choose("classifier", "critic_lstm", {"lstm_hidden": 8}))
@@ -578,9 +578,12 @@ def test_the_steps_that_are_told_are_those_that_the_folds_made(
 
 @pytest.mark.slow
 def test_an_experiment_that_follows_a_run_has_the_steps_that_its_time_budget_became(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path,
+    fresh_cache: Callable[..., Path],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setenv("DFUKIT_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.setenv("DFUKIT_CACHE_DIR", str(fresh_cache(tmp_path / "cache")))
     monkeypatch.chdir(tmp_path)
     told = {
         "gan.budget": "3s",

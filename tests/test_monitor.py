@@ -786,10 +786,8 @@ def test_only_a_program_in_the_foreground_of_its_terminal_draws_bars(after: str,
 
 
 @pytest.mark.slow
-def test_a_real_run_is_watched_from_waiting_to_its_report(
-    tmp_path: Path, cache: Path, terminal: Callable[..., Terminal]
-) -> None:
-    env = {**os.environ, "DFUKIT_CACHE_DIR": str(cache), "DFUKIT_OFFLINE": "1"}
+def test_a_real_run_is_watched_from_waiting_to_its_report(tmp_path: Path, terminal: Callable[..., Terminal]) -> None:
+    env = {**os.environ, "DFUKIT_CACHE_DIR": str(tmp_path / "cache"), "DFUKIT_OFFLINE": "1"}
     arguments = ["run", "--preset", "smoke", "--classifier", "critic_lstm", "--name", "weekend", "--out", str(tmp_path)]
     folder = RunDir(tmp_path / "weekend")
     with (tmp_path / "log").open("w") as log:

@@ -246,26 +246,32 @@ def test_the_nearest_picture_has_the_smallest_mean_squared_error() -> None:
 
 
 @pytest.mark.parametrize(
-    "name",
+    ("name", "gone", "instead"),
     [
-        "training.json",
-        "scores.json",
-        "classification.json",
-        "metrics.jsonl",
-        "environment.json",
-        "data.json",
-        "predictions.csv",
-        "samples",
-        "synthetic",
-        "release.json",
-        "flagged",
-        "generator.safetensors",
+        ("training.json", "The weights of step 200 are kept", "The run folder holds no record of the GAN's training."),
+        ("scores.json", "kd[r64]@test", "The run folder holds no scores."),
+        ("classification.json", "AUROC difference", "no classifier was trained in this run (`dfukit classify` does it)"),
+        ("metrics.jsonl", "Losses of generator and critic", "Nothing was logged (metrics.jsonl)."),
+        ("environment.json", "numpy", "Made by dfukit."),
+        ("data.json", "2 files could not be used.", ""),
+        ("predictions.csv", "Reliability, real", ""),
+        ("samples", "The same latents in every grid", "No sample grids lie in the run folder."),
+        ("synthetic", "Synthetic: the first", "The run folder holds no synthetic pictures."),
+        ("release.json", "Release check: passed", "Release check: the run folder has no record of one."),
+        ("flagged", "They were taken out of the set.", "Flagged: 2 of 18 synthetic pictures"),
+        ("generator.safetensors", "the SHA-256 of generator.safetensors is", ""),
     ],
 )
-def test_a_missing_part_of_the_run_leaves_a_page_without_it(run: Finished, name: str) -> None:
+def test_a_missing_part_of_the_run_leaves_a_page_without_it(
+    run: Finished, text: str, name: str, gone: str, instead: str
+) -> None:
     path = run.folder.path / name
     shutil.rmtree(path) if path.is_dir() else path.unlink()
-    assert "Research use only" in words(run)
+    left = words(run)
+    assert gone in text
+    assert gone not in left
+    assert instead in left
+    assert "Research use only" in left
 
 
 def test_a_run_folder_that_holds_nothing_yet_gives_a_page_that_says_so(run: Finished, tmp_path: Path) -> None:

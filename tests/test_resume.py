@@ -119,12 +119,9 @@ def assert_same(resumed: RunDir, whole: RunDir) -> None:
     assert [path.name for path in sorted(resumed.checkpoints.iterdir())] == ["00000010", "00000012"]
 
 
-@pytest.mark.parametrize("step", [4, 7, 12])  # after an evaluation, between two, after the last
-def test_an_interrupted_run_ends_as_if_nothing_had_happened(whole: RunDir, tmp_path: Path, step: int) -> None:
-    with pytest.raises(
-        Interrupted, match=rf"after step {step}, which is saved; go on with: dfukit\.run\(resume='.*run'"
-    ):
-        begin(tmp_path, Signal(step))
+def test_an_interrupted_run_ends_as_if_nothing_had_happened(whole: RunDir, tmp_path: Path) -> None:
+    with pytest.raises(Interrupted, match=r"after step 7, which is saved; go on with: dfukit\.run\(resume='.*run'"):
+        begin(tmp_path, Signal(7))  # between two evaluations
     assert not RunDir(tmp_path / "run").training.exists()
     assert_same(dfukit.run(resume="latest", out=tmp_path).folder, whole)
 
@@ -571,31 +568,35 @@ def test_a_process_killed_again_and_again_is_resumed_to_the_same_bytes(
     assert_same_training(RunDir(tmp_path / "run"), trained)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-@pytest.mark.parametrize("moment", ["config.toml", "checkpoints"])  # while it starts, and while it trains
-def test_a_signal_exits_130_with_the_line_to_continue(
-    tmp_path: Path, process: Callable[..., subprocess.Popen[str]], moment: str, number: int
-) -> None:
-    one = process(command(tmp_path, *new_run("train")))
-    wait_for((tmp_path / "run" / moment).exists, one)
-    time.sleep(0.1)
+def interrupted(one: subprocess.Popen[str], number: int, run: Path) -> str:
+    """The command to go on with, of a training that was sent a signal."""
     one.send_signal(number)
     out, err = one.communicate(timeout=120)
     assert (one.returncode, out) == (130, "")
     last = err.strip().splitlines()[-1]
     assert last.startswith("Error: interrupted")
-    assert last.endswith(f"go on with: dfukit train --resume {tmp_path / 'run'}")
+    assert last.endswith(f"go on with: dfukit train --resume {run}")
     assert "Traceback" not in err
+    return last.split("go on with: ")[1]
 
 
-def test_the_line_to_continue_continues(
+def test_ctrl_c_while_it_starts_exits_130_with_the_line_to_continue(
+    tmp_path: Path, process: Callable[..., subprocess.Popen[str]]
+) -> None:
+    one = process(command(tmp_path, *new_run("train")))
+    wait_for((tmp_path / "run" / "config.toml").exists, one)
+    time.sleep(0.1)
+    interrupted(one, signal.SIGINT, tmp_path / "run")
+
+
+def test_sigterm_while_it_trains_exits_130_with_a_line_that_continues(
     trained: RunDir, tmp_path: Path, process: Callable[..., subprocess.Popen[str]]
 ) -> None:
     one = process(command(tmp_path, *new_run("train")))
     wait_for((tmp_path / "run" / "checkpoints").exists, one)
-    one.terminate()
-    line = one.communicate(timeout=120)[1].strip().splitlines()[-1]
-    again = process([sys.executable, "-m", *shlex.split(line.split("go on with: ")[1])])
+    time.sleep(0.1)
+    line = interrupted(one, signal.SIGTERM, tmp_path / "run")
+    again = process([sys.executable, "-m", *shlex.split(line)])
     _, err = again.communicate(timeout=300)
     assert again.returncode == 0, err
     assert "going on after step" in err

@@ -16,7 +16,9 @@ from PIL import Image
 from report_folder import LIFT
 
 import dfukit
-from dfukit import phantom, pipeline, report, rundir, sums
+from dfukit import phantom, pipeline, registry, report, rundir, sums
+from dfukit.config import resolve
+from dfukit.lift import lift_run
 from dfukit.progress import Silent
 from dfukit.rundir import RunDir
 from dfukit.verify import verify
@@ -290,6 +292,15 @@ def test_a_report_takes_in_a_new_experiment_and_no_change_of_it(copy: RunDir) ->
     shutil.rmtree(copy.lift)  # as `dfukit lift` says where another one is asked for
     pipeline.execute_report(copy, share=True, progress=Silent())
     assert wrong(copy) == []
+
+
+def test_an_experiment_in_the_folder_of_a_run_is_covered_by_its_sums(copy: RunDir) -> None:
+    tiny = {"lift.folds": 2, "lift.seeds": 1, "lift.steps": 2, "lift.bootstrap": 100, "lift.arms": []}
+    for title in ("first", "given again"):  # which is in its settings.toml
+        told = resolve(registry.load(), file=copy.config, settings={**tiny, "report.title": title})
+        lift_run(copy, told, copy.lift, Silent())
+        assert wrong(copy) == []
+    assert "lift/lift.json" in sums.read(copy.path)
 
 
 def test_words_written_into_the_model_card_by_hand_survive_a_report(copy: RunDir, ask: Ask) -> None:

@@ -7,6 +7,7 @@ import fcntl
 import json
 import os
 import random
+import re
 import shlex
 import shutil
 import signal
@@ -84,8 +85,10 @@ def test_a_budget_becomes_steps_that_are_recorded_and_repeat_the_run(
     summary = json.loads(run.training.read_text())
     assert summary["steps"] == told["steps"]
     assert told["steps"] % told["evaluate_every"] == 0
-    note = f"budget 4s: {told['steps']} steps of "
-    assert any(event["text"].startswith(note) for event in run.events() if event["phase"] == "note")
+    (note,) = (event["text"] for event in run.events() if event["phase"] == "note")
+    assert re.fullmatch(
+        rf"budget 4s: {told['steps']} steps of .* s = .* over the training part, an evaluation .*", note
+    )
     again = dfukit.run(config=run.config, out=tmp_path, name="again").folder
     for name in ("generator.safetensors", "critic.safetensors", "scores.json"):
         assert (again.path / name).read_bytes() == (run.path / name).read_bytes(), name

@@ -96,8 +96,8 @@ def test_an_audit_of_one_class_finds_copies_of_the_photographs_of_another(tmp_pa
     real = save(tmp_path / "real", pictures(0, 48))
     fake = save(tmp_path / "fake", pictures(1, 16), ("skin",))
     Image.open(real / "ulcer" / "004.png").save(fake / "skin" / "004.png", compress_level=1)
-    settings = {**R64, "metric.copies.planted": 10}
-    told = {"metrics": ["copies", *others], "extractor_settings": settings, "device": "cpu"}
+    told = {"metrics": ["copies", *others], "extractor_settings": R64, "device": "cpu"}
+    told["metric_settings"] = {"copies": {"planted": 10}}
     scores = score_folders(real, fake, label="skin" if others else "", **told)
     assert scores["copies"]["n"] == [48, 16]
     assert [one["of"] for one in scores["copies"]["pictures"]] == ["ulcer/004.png"]

@@ -216,7 +216,7 @@ def test_an_unknown_backbone_or_its_weights_are_guessed() -> None:
         build("resnet18.a1_in2k")
 
 
-def test_a_download_that_breaks_off_says_what_is_missing(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_that_comes_short_is_weights_that_cannot_be_had(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with serving(f"timm/{CONVOLUTIONS}", bytes(1000), sent=600) as address:
         monkeypatch.setenv("HF_ENDPOINT", address)
         with pytest.raises(WeightsError, match="could not be fetched"):
@@ -230,7 +230,8 @@ def test_a_download_that_breaks_off_is_weights_that_cannot_be_had(
     def broken(*_: object, **__: object) -> None:
         raise error
 
-    monkeypatch.setattr(hub, "_answers", lambda *_: True)
     monkeypatch.setattr(huggingface_hub, "hf_hub_download", broken)
-    with pytest.raises(WeightsError, match="could not be fetched"):
-        hub.find(CONVOLUTIONS, 1.0)
+    with serving(f"timm/{CONVOLUTIONS}", b"") as address:
+        monkeypatch.setenv("HF_ENDPOINT", address)
+        with pytest.raises(WeightsError, match="could not be fetched"):
+            hub.find(CONVOLUTIONS, 5.0)

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from dfukit.cli.options import SETTINGS, data_options, json_option, showing, tell
+from dfukit.cli.options import data_options, json_option, showing, tell
 from dfukit.interrupt import StopRequest, continued_by
 
 SHARED = ("data", "positive", "patients", "patient_pattern", "device", "precision", "seed", "metric")
@@ -50,12 +50,12 @@ def compare(
     A CONTESTANT is a generator's name or a file of settings (mine.toml), either with further settings behind commas:
     fastgan,augmentation=ada,gan.ema=0.99. The same command goes on where it was interrupted.
     """
-    from dfukit import settings
+    from dfukit import config, settings
 
     shared: dict[str, Any] = {}
     for name in SHARED:
         if (value := options[name]) not in (None, ()):
-            shared[SETTINGS[name]] = list(value) if isinstance(value, tuple) else value
+            shared[config.OPTIONS[name]] = list(value) if isinstance(value, tuple) else value
     shared |= dict(settings.read_assignment(assignment) for assignment in assignments)
     with continued_by(lambda: shlex.join(["dfukit", *sys.argv[1:]])), showing() as progress:
         with StopRequest():  # an import that is cut short leaves halves of packages behind

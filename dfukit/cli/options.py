@@ -23,23 +23,6 @@ F = TypeVar("F", bound=Callable[..., Any])
 _documents: list[TextIO] = []
 """Standard output, while a command with --json runs."""
 
-# A named option and the setting that it stands for.
-SETTINGS = {
-    "data": "data.path",
-    "generator": "generator.name",
-    "critic": "critic.name",
-    "loss": "loss.name",
-    "classifier": "classifier.name",
-    "augmentation": "augmentation.name",
-    "metric": "score.metrics",
-    "positive": "data.positive",
-    "patients": "data.patients",
-    "patient_pattern": "data.patient_pattern",
-    "device": "run.device",
-    "precision": "run.precision",
-    "seed": "run.seed",
-}
-
 
 def data_options(command: F) -> F:
     """Which pictures, and whose."""
@@ -105,17 +88,13 @@ def configure(options: dict[str, Any]) -> RunConfig:
     """The configuration that the options of `configuration_options` stand for."""
     from dfukit import config, registry, settings
 
-    flags: dict[str, Any] = {}
-    for option, key in SETTINGS.items():
-        value = options.get(option)
-        if value is not None and value != ():
-            section, setting = key.split(".")
-            flags.setdefault(section, {})[setting] = list(value) if isinstance(value, tuple) else value
+    given = {key: options.get(option) for option, key in config.OPTIONS.items()}
+    flags = {key: list(value) if isinstance(value, tuple) else value for key, value in given.items()}
     return config.resolve(
         registry.load(),
         preset=options.get("preset") or "",
         file=options.get("file"),
-        flags=flags,
+        flags=config.nest({key: value for key, value in flags.items() if value not in (None, [])}),
         settings=dict(settings.read_assignment(assignment) for assignment in options.get("assignments") or ()),
     )
 

@@ -171,9 +171,7 @@ def as_markdown(result: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _choice(
-    entries: Mapping[str, Mapping[str, Any]], trials: Sequence[Mapping[str, Any]], best: str | None
-) -> str:
+def _choice(entries: Mapping[str, Mapping[str, Any]], trials: Sequence[Mapping[str, Any]], best: str | None) -> str:
     """Who is the best, or why nobody is."""
     ended = _ended(entries)
     of_ended = [one["training"]["stopping_metric"] for one in trials if one["contestant"] in ended]

@@ -145,7 +145,7 @@ def _arrange(figure: Figure) -> None:
     right, bottom, top = 1 - MARGINS["right"] / width, MARGINS["bottom"] / height, 1 - MARGINS["top"] / height
     figure.subplots_adjust(right=right, bottom=bottom, top=top)  # the height decides how many ticks there are
     (axes,) = figure.axes
-    ticks = axes.yaxis.get_major_formatter().format_ticks(axes.yaxis.get_majorticklocs())
+    ticks = axes.yaxis.get_major_formatter().format_ticks(axes.yaxis.get_majorticklocs().tolist())
     figure.subplots_adjust(left=(MARGINS["left"] + LETTER * max(map(len, ticks), default=0)) / width)
 
 

@@ -66,7 +66,8 @@ def report(
     steps = pictures.grid_steps(folder)
     step = kept if kept in steps else steps[-1] if steps else 0
     clean = private.free_text if share else str
-    return _environment(html=True).get_template("report.html.j2").render(
+    template = _environment(html=True).get_template("report.html.j2")
+    return template.render(
         _common(config, images, split, facts, read_marks(folder, facts), clean),
         clean=private.text if share else str,
         title=config.report.title or (_models(config, facts) if share else folder.name),
@@ -108,9 +109,8 @@ def model_card(
     """
     common = _common(config, images, split, facts, read_marks(folder, facts), private.free_text)
     clinic = read_clinic(facts, "patient" if images.patients_known else "group", share=True)
-    return _environment(html=False).get_template("model_card.md.j2").render(
-        common, clean=private.text, clinic=clinic, size=config.gan.size, classifier=classifier
-    )
+    template = _environment(html=False).get_template("model_card.md.j2")
+    return template.render(common, clean=private.text, clinic=clinic, size=config.gan.size, classifier=classifier)
 
 
 def _common(
