@@ -17,7 +17,7 @@ REVISION = "0123456789abcdef0123456789abcdef01234567"
 
 @contextmanager
 def serving(repository: str, content: bytes, sent: int | None = None) -> Iterator[str]:
-    """The address of a hub that answers for one repository's model.safetensors, and sends so many bytes of it or all."""
+    """The address of a hub that answers for one repository's model.safetensors, and sends so many of its bytes."""
 
     class Handler(BaseHTTPRequestHandler):
         def head(self, length: int) -> None:

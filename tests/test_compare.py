@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from dfukit.pictures import load_images
 from dfukit.progress import Silent
 from dfukit.rundir import RunDir
 
+Ask = Callable[..., tuple[int, str, str]]
 SMOKE = "smoke"
 
 
@@ -560,12 +562,11 @@ def test_another_first_seed_judges_anew(
         said.clear()
 
 
-def test_other_settings_need_another_folder(compared: tuple[Path, list[str], dict[str, Any]]) -> None:
+def test_other_settings_need_another_folder(ask: Ask, compared: tuple[Path, list[str], dict[str, Any]]) -> None:
     _, command, _ = compared
-    command = [*command[:5], *command[6:], "--set", "gan.ema=0.25"]
-    again = subprocess.run(command, capture_output=True, text=True, timeout=300)
-    assert again.returncode == 2
-    assert "holds other settings than these for lstm_wgan, seed 0, equal pictures: choose another --out" in again.stderr
+    code, _, err = ask(*command[3:5], *command[6:], "--set", "gan.ema=0.25")
+    assert code == 2
+    assert "holds other settings than these for lstm_wgan, seed 0, equal pictures: choose another --out" in err
 
 
 def test_pictures_that_came_later_are_not_mixed_with_those_that_were_trained_on(tmp_path: Path) -> None:
@@ -590,11 +591,10 @@ def test_pictures_that_came_later_are_not_mixed_with_those_that_were_trained_on(
         (("--time", "1m", "--seeds", "0"), "--seeds and --together must be at least 1, got 0"),
     ],
 )
-def test_a_wrong_expense_is_one_line(options: tuple[str, ...], said: str, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "dfukit", "compare", "lstm_wgan", "--preset", SMOKE, *options]
-    done = subprocess.run([*command, "--out", str(tmp_path / "out")], capture_output=True, text=True, timeout=120)
-    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
-    assert said in done.stderr
+def test_a_wrong_expense_is_one_line(ask: Ask, options: tuple[str, ...], said: str, tmp_path: Path) -> None:
+    code, _, err = ask("compare", "lstm_wgan", "--preset", SMOKE, *options, "--out", tmp_path / "out")
+    assert (code, err.count("\n")) == (2, 1)
+    assert said in err
 
 
 @pytest.mark.slow

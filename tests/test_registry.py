@@ -1,4 +1,4 @@
-"""Plugins are found by entry point; a broken one is named and harms nobody."""
+"""Plugins are found by entry point; what broken ones do, test_hostile_plugins asks."""
 
 from __future__ import annotations
 
@@ -17,21 +17,7 @@ PLUGIN = {
     "good": "from dfukit import Component, frozen, hookimpl, whole\n"
     "@frozen\nclass S:\n    width: int = whole(8, 'channels', low=1)\n"
     "@hookimpl\ndef generators():\n    return [Component(name='good', settings=S, target='good:G', summary='good')]\n",
-    "import_error": "import not_there\n",
-    "system_exit": "raise SystemExit(3)\n",
     "no_list": "from dfukit import hookimpl\n@hookimpl\ndef critics():\n    return 3\n",
-    "no_component": "from dfukit import hookimpl\n@hookimpl\ndef critics():\n    return [3]\n",
-    "misspelt": "from dfukit import hookimpl\n@hookimpl\ndef generatorz():\n    return []\n",
-    "future": "from dfukit import Component, hookimpl\n@hookimpl\ndef losses():\n"
-    "    return [Component(name='f', settings=object, target='f:F', summary='f', api=9)]\n",
-}
-REASONS = {
-    "import_error": "ModuleNotFoundError: No module named 'not_there'",
-    "system_exit": "SystemExit: 3",
-    "no_list": "critics() must return a list of Component, got int",
-    "no_component": "critics() must return Component objects, got int",
-    "misspelt": "generatorz",
-    "future": "f is written for plugin API 9; this dfukit speaks 1",
 }
 
 
@@ -64,14 +50,6 @@ def test_every_kind_has_a_built_in_component() -> None:
         assert any(offer.package == "dfukit" for offer in registry.load().of_kind(kind)), kind
 
 
-def test_each_broken_plugin_is_named_and_the_others_work(installed: Path) -> None:
-    assert ask(installed, "print(known.find('generator', 'good').package)") == "third-good"
-    told = ask(installed, "print(*known.broken, sep=chr(10))").splitlines()
-    assert len(told) == len(REASONS)
-    for name, reason in REASONS.items():
-        assert any(f"third-{name} 0.5: " in line and reason in line for line in told), (name, told)
-
-
 def test_a_missing_component_names_the_plugins_that_did_not_load(installed: Path) -> None:
     code = (
         "from dfukit import PluginError\ntry: known.find('critic', 'absent')\nexcept PluginError as error: print(error)"
@@ -80,11 +58,9 @@ def test_a_missing_component_names_the_plugins_that_did_not_load(installed: Path
 
 
 def test_plugins_can_be_restricted(installed: Path) -> None:
-    count = "print(sum(offer.package != 'dfukit' for offer in known.offers), len(known.broken))"
-    assert ask(installed, count, DFUKIT_PLUGINS="") == "0 0"
-    assert ask(installed, count, DFUKIT_PLUGINS="third-good") == "1 0"
-    assert ask(installed, count, DFUKIT_PLUGINS="good,misspelt") == "1 1"
-    assert int(ask(installed, "print(len(known.offers))", DFUKIT_PLUGINS="")) > 10
+    packages = "print(*sorted({offer.package for offer in known.offers}), len(known.broken))"
+    assert ask(installed, packages, DFUKIT_PLUGINS="") == "dfukit 0"
+    assert ask(installed, packages, DFUKIT_PLUGINS="third-good") == "dfukit third-good 0"
 
 
 @frozen

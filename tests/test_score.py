@@ -268,8 +268,8 @@ def test_the_stopping_distance_says_what_it_is_by() -> None:
 
 def test_the_stopping_distance_falls_as_pictures_come_nearer() -> None:
     config = resolve(registries.load(), preset="smoke", flags={"extractor": R64})
-    computes = (CPU, evolve(CPU, bf16=True)) if hardware.cpu_bf16() else (CPU,)  # emulated, bfloat16 takes half a minute
-    for compute in computes:
+    # Where the CPU has no bfloat16, emulating it takes half a minute.
+    for compute in (CPU, evolve(CPU, bf16=True))[: 1 + hardware.cpu_bf16()]:
         distance = stopping_distance(pictures(0, 20), config, compute, Silent())
         near, blend = pictures(1, 20), (0.6 * pictures(1, 20) + 0.4 * noise(1, 20)).astype(np.uint8)
         assert distance.measure(near)[0] < distance.measure(blend)[0] < distance.measure(noise(1, 20))[0]
