@@ -203,7 +203,7 @@ def test_a_training_part_without_a_class_is_refused_before_the_gan_is_trained(tm
 
 def test_weights_of_the_classifier_that_cannot_be_had_end_a_run_before_its_gan_is_trained(tmp_path: Path) -> None:
     insists = {**QUICK, "classifier.backbone": "mobilenetv3_small_050", "classifier.pretrained": "true"}
-    with pytest.raises(dfukit.WeightsError, match="classifier.pretrained = true"):
+    with pytest.raises(dfukit.WeightsError, match=r"classifier\.pretrained = true"):
         dfukit.run(preset="smoke", classifier="timm_lstm", settings=insists, out=tmp_path, name="one")
     assert not RunDir(tmp_path / "one").metrics.exists()
 
