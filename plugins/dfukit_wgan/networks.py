@@ -76,7 +76,8 @@ class LstmGenerator(Generator):
         if latent.device.type == "cpu" and not self.cpu_bf16:
             # oneDNN has no bfloat16 LSTM for such a CPU.
             with torch.autocast("cpu", enabled=False):
-                outputs: Tensor = self.lstm(inputs.float(), (state[0].float(), state[1].float()))[0]
+                state = state.to(inputs.dtype)
+                outputs: Tensor = self.lstm(inputs, (state[0], state[1]))[0]
         else:
             outputs = self.lstm(inputs, (state[0], state[1]))[0]
         return outputs
