@@ -211,6 +211,9 @@ def execute_classify(folder: RunDir, progress: Progress) -> Run:
     if image.positive is None:
         raise DataError(f"{images.name} has one class only ({images.classes[0]}): there is nothing to classify")
     samples = read_samples(folder, images.classes)
+    # What cannot be had, a plugin or weights, leaves the run as it is.
+    _look_for_weights(config.classifier, image, progress)
+    weights.read(folder.critic_weights, "critic")
     before = sums.read(folder.path) if folder.sums.is_file() else None
     written = [folder.real_classifier_weights, folder.classifier_weights, folder.predictions, folder.classification]
     _begin_anew(folder, "the classifiers are trained by dfukit classify", progress)

@@ -193,8 +193,10 @@ def test_its_weights_say_which_package_is_missing(
 def test_training_it_on_says_which_package_is_missing(
     uninstalled: dfukit.Run, ask: Ask, command: list[str], part: str
 ) -> None:
+    sums = RunDir(uninstalled.path).sums.read_bytes()
     code, _, err = ask(*command, uninstalled.path)
     assert code == 4
+    assert RunDir(uninstalled.path).sums.read_bytes() == sums
     assert f"{part} moody of dfukit-moody 0.5 is not installed: pip install dfukit-moody==0.5" in err
 
 
@@ -212,7 +214,7 @@ def test_a_wrong_setting_of_what_is_installed_is_still_a_wrong_setting(
 
 def test_it_is_verified_but_for_its_weights(uninstalled: dfukit.Run, ask: Ask) -> None:
     code, out, err = ask("verify", uninstalled.path)
-    assert code == 0, err
+    assert code == 0, out + err
     for name in ("generator", "classifier"):
         assert f"note: {name}.safetensors could not be looked into: " in out
     assert "pip install dfukit-moody==0.5" in out
